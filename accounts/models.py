@@ -1,0 +1,146 @@
+"""Who may use GAS, on which plan, and where mails to a person go."""
+
+import uuid
+from typing import Any, ClassVar
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+
+class Plan(models.Model):
+    """What a researcher may upload and how long results stay. The rows come with the migrations."""
+
+    FREE, PREMIUM = "free", "premium"
+
+    code = models.SlugField(primary_key=True, max_length=20)
+    name = models.CharField(max_length=50)
+    max_upload_bytes = models.BigIntegerField(null=True, blank=True, help_text="Empty: no limit of its own.")
+    retention = models.DurationField(
+        null=True, blank=True, help_text="How long a result can be downloaded. Empty: for ever."
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(max_upload_bytes__lte=0), name="plan_max_upload_bytes"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def upload_limit(self) -> int:
+        """Bytes that one file may have."""
+        return self.max_upload_bytes if self.max_upload_bytes is not None else settings.MAX_UPLOAD_BYTES
+
+    def allows(self, size: int) -> bool:
+        """Whether a file of `size` bytes may be uploaded."""
+        return size <= self.upload_limit
+
+
+def opaque() -> str:
+    return uuid.uuid4().hex
+
+
+class UserManager(BaseUserManager["User"]):
+    def by_address(self, email: str) -> models.QuerySet["User"]:
+        """The users who have proved that they read `email`, or for whom Globus asserts it."""
+        return self.filter(
+            Q(email__iexact=email)
+            | Q(emailaddress__email__iexact=email, emailaddress__verified=True)
+            | Q(profile__globus_email__iexact=email)
+        ).distinct()
+
+    @transaction.atomic
+    def create_user(
+        self, username: str | None = None, email: str = "", password: str | None = None, **extra: Any
+    ) -> "User":
+        """A user whose `email`, if any, counts as verified; without `password` he cannot sign in by one."""
+        user = self.model(username=username or opaque(), email=email.strip().lower(), **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        if user.email:
+            # allauth has to know it too, or somebody else could verify it
+            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+        return user
+
+    def create_superuser(
+        self, username: str | None = None, email: str = "", password: str | None = None, **extra: Any
+    ) -> "User":
+        return self.create_user(username, email, password, **extra | {"is_staff": True, "is_superuser": True})
+
+    @transaction.atomic
+    def create_researcher(self, email: str, full_name: str = "") -> "User":
+        """A researcher whom an operator vouches for: `email` verified, the Free plan, no Globus identity."""
+        user = self.create_user(email=email, full_name=full_name)
+        Profile.objects.create(user=user, completed_at=timezone.now())
+        return user
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. `username` says nothing about him; `email` is his primary verified address, or empty."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    username = models.CharField(max_length=64, unique=True, default=opaque)
+    email = models.EmailField(blank=True, default="")
+    full_name = models.CharField(max_length=200, blank=True, default="")
+    is_staff = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["email"]
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), condition=~Q(email=""), name="user_email_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.full_name or self.email or self.username
+
+    def get_full_name(self) -> str:
+        return self.full_name
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as the database has it; Free for whoever has no profile (staff)."""
+        profile = getattr(self, "profile", None)
+        return profile.plan if profile else Plan.objects.get(pk=Plan.FREE)
+
+    @property
+    def mail_address(self) -> str:
+        """Where mails to this person may go, "" when nowhere.
+
+        An address that he typed gets mail only after he followed the link sent there; `email` is set then.
+        Until then it is the one that Globus asserts: his identity provider vouches for it, which is enough
+        to deliver mail, and never enough to link accounts.
+        """
+        profile = getattr(self, "profile", None)
+        return self.email or (profile.globus_email if profile else "")
+
+
+class Profile(models.Model):
+    """What a researcher tells about himself, and what Globus tells about him (renewed at each sign-in)."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="profile")
+    plan = models.ForeignKey(Plan, models.PROTECT, default=Plan.FREE)
+    institution = models.CharField(max_length=200, blank=True, default="")
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    suggested_institution = models.CharField(max_length=200, blank=True, default="")
+    identity_provider = models.CharField(max_length=100, blank=True, default="")
+    globus_username = models.CharField(
+        max_length=200, blank=True, default="", help_text="For display; it may change."
+    )
+    globus_email = models.EmailField(blank=True, default="", help_text="The address that Globus asserts.")
+
+    def __str__(self) -> str:
+        return str(self.user)

@@ -1,0 +1,1 @@
+"""Archive, restore, thaw: the app that moves results to Glacier and back. Its models arrive with that work."""

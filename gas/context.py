@@ -1,0 +1,10 @@
+"""What every template may use."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def site(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 (Django's signature)
+    return {"site_name": "GAS", "support_email": settings.SUPPORT_EMAIL, "debug_standins": settings.DEBUG}

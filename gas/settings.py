@@ -1,0 +1,292 @@
+"""Settings, read from the environment; `.env.example` names every variable.
+
+`make setup` writes a `.env` for this machine (DEBUG on, secrets of its own): the embedded default. Without that file DEBUG is
+off, and a missing secret stops the start.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY")
+FIELD_KEYS = env.list("FIELD_KEYS")  # Fernet keys; the first encrypts, all decrypt
+PORT = env.int("PORT", 8000)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SITE_URL = env.str("SITE_URL", f"http://localhost:{PORT}" if DEBUG else environ.Env.NOTSET).rstrip("/")
+VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).absolute()
+
+# --- what it runs on: the embedded default needs no service; production names its own --------------------------------
+STORAGE = env.str("STORAGE", "local" if DEBUG else "s3")
+BROKER = env.str("BROKER", "memory" if DEBUG else "sqs")
+
+DATABASES = {
+    "default": env.db("DATABASE_URL", f"sqlite:///{VAR_DIR}/gas.sqlite3" if DEBUG else environ.Env.NOTSET)
+}
+_database = DATABASES["default"]
+if _database["ENGINE"].endswith("sqlite3"):
+    # IMMEDIATE: a transaction that begins with a read and then writes would otherwise fail with "database is locked"
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", 600)
+    _database["CONN_HEALTH_CHECKS"] = True
+
+CACHES = {"default": env.cache("CACHE_URL", "locmemcache://" if DEBUG else "dbcache://gas_cache")}
+
+AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", ""))
+S3_UPLOADS_BUCKET = env.str("S3_UPLOADS_BUCKET", "")
+S3_RESULTS_BUCKET = env.str("S3_RESULTS_BUCKET", "")
+S3_BROWSER_ORIGIN = env.str("S3_BROWSER_ORIGIN", "")  # where browsers PUT slices; default: the bucket's own
+SQS_NAMESPACE = env.str("SQS_NAMESPACE", "gas")
+if "s3" in STORAGE or BROKER == "sqs":
+    for _name in ("AWS_REGION", *(("S3_UPLOADS_BUCKET", "S3_RESULTS_BUCKET") if STORAGE == "s3" else ())):
+        if not globals()[_name]:
+            raise ImproperlyConfigured(f"Set {_name}: STORAGE={STORAGE} and BROKER={BROKER} need it.")
+
+if STORAGE == "s3":
+    _objects = {
+        name: {"BACKEND": "gas.aws.s3.S3ObjectStorage", "OPTIONS": {"bucket_name": bucket, "region_name": AWS_REGION}}
+        for name, bucket in (("uploads", S3_UPLOADS_BUCKET), ("results", S3_RESULTS_BUCKET))
+    }
+else:
+    _objects = {
+        name: {"BACKEND": "gas.objects.LocalObjectStorage", "OPTIONS": {"bucket": name}}
+        for name in ("uploads", "results")
+    }
+STORAGES = {
+    "default": _objects["results"],
+    **_objects,
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+DRAMATIQ_BROKER = {
+    "BROKER": "gas.aws.sqs.HeartbeatSQSBroker" if BROKER == "sqs" else "dramatiq.brokers.stub.StubBroker",
+    "OPTIONS": {"namespace": SQS_NAMESPACE, "region_name": AWS_REGION} if BROKER == "sqs" else {},
+    # No AdminMiddleware (the rows tell more), no Prometheus. The rows retry; Retries serves only a failure to reach them.
+    "MIDDLEWARE": [
+        "dramatiq.middleware.AgeLimit",
+        "dramatiq.middleware.TimeLimit",
+        "dramatiq.middleware.ShutdownNotifications",
+        "dramatiq.middleware.Callbacks",
+        "dramatiq.middleware.Retries",
+        "django_dramatiq.middleware.DbConnectionsMiddleware",
+    ],
+}
+DRAMATIQ_AUTODISCOVER_MODULES = ["tasks"]
+DRAMATIQ_NTHREADS = env.int("WORKER_THREADS", 2)
+DRAMATIQ_NPROCS = env.int("WORKER_PROCESSES", 1)
+
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", "gas.mail.FolderEmailBackend" if DEBUG else "django_ses.SESBackend")
+EMAIL_FILE_PATH = VAR_DIR / "mail"
+EMAIL_HOST = env.str("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.int("EMAIL_PORT", 25)
+EMAIL_TIMEOUT = 20
+AWS_SES_REGION_NAME = AWS_REGION or None
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", "GAS <gas@localhost>" if DEBUG else environ.Env.NOTSET)
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", "gas-support@localhost" if DEBUG else environ.Env.NOTSET)
+
+# --- jobs ----------------------------------------------------------------------------------------------------------
+SCRATCH_DIR = Path(env.str("SCRATCH_DIR", str(VAR_DIR / "scratch"))).absolute()
+ANNOTATORS = env.int("ANNOTATORS", 2)  # annotator processes at a time in the embedded default
+JOB_LEASE = timedelta(seconds=env.float("JOB_LEASE", 90))
+DISPATCH_INTERVAL = timedelta(seconds=env.float("DISPATCH_INTERVAL", 5))
+MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", 5 * 1024**3)  # for plans without a limit of their own
+UPLOAD_PART_BYTES = env.int("UPLOAD_PART_BYTES", 8 * 1024**2)  # S3 wants at least 5 MiB
+UPLOAD_LIFETIME = timedelta(seconds=env.float("UPLOAD_LIFETIME", 24 * 3600))
+LINK_LIFETIME = timedelta(seconds=env.float("LINK_LIFETIME", 300))  # of download links
+ANNOTATOR_MEMORY_BYTES = env.int("ANNOTATOR_MEMORY_BYTES", 4 * 1024**3)
+ANNOTATOR_CPU_SECONDS = env.int("ANNOTATOR_CPU_SECONDS", 4 * 3600)
+ANNOTATOR_WALL_SECONDS = env.int("ANNOTATOR_WALL_SECONDS", 8 * 3600)
+ANNOTATOR_FILE_BYTES = env.int("ANNOTATOR_FILE_BYTES", 50 * 1024**3)
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "gas",
+    "accounts",
+    "jobs",
+    "archive",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.usersessions",
+    "social_django",
+    "django_dramatiq",
+    "django_htmx",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "gas.middleware.response_headers",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "accounts.middleware.absolute_session_lifetime",
+    "accounts.middleware.profile_completion",
+    "social_django.middleware.SocialAuthExceptionMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "gas.urls"
+WSGI_APPLICATION = "gas.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "gas.context.site",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "var" / "assets"]  # `make assets` copies them there from their packages
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # files never come through a form
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # that there is more than one Worker in the embedded default, which is meant: see gas.embedded
+    "loggers": {"dramatiq.broker.StubBroker": {"level": "ERROR"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "WARNING" if DEBUG else "INFO")},
+}
+
+# --- who may sign in -------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "accounts.backends.GlobusAuth",  # researchers: OpenID Connect only
+    "allauth.account.auth_backends.AuthenticationBackend",  # staff: password; a ModelBackend, so permissions too
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "full_name"]},
+    },
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
+
+FAKEGLOBUS_PORT = env.int("FAKEGLOBUS_PORT", PORT + 1)
+GLOBUS_AUTH_URL = env.str(
+    "GLOBUS_AUTH_URL", f"http://127.0.0.1:{FAKEGLOBUS_PORT}" if DEBUG else "https://auth.globus.org"
+).rstrip("/")
+if not DEBUG and urlsplit(GLOBUS_AUTH_URL).scheme != "https":
+    raise ImproperlyConfigured(
+        f"GLOBUS_AUTH_URL is {GLOBUS_AUTH_URL}: with DEBUG off sign-in must go to Globus over https, "
+        "never to the stand-in. Unset it, or set it to https://auth.globus.org."
+    )
+SOCIAL_AUTH_GLOBUS_KEY = env.str("GLOBUS_CLIENT_ID", "dev-client" if DEBUG else environ.Env.NOTSET)
+SOCIAL_AUTH_GLOBUS_SECRET = env.str("GLOBUS_CLIENT_SECRET", "dev-secret" if DEBUG else environ.Env.NOTSET)
+SOCIAL_AUTH_GLOBUS_OIDC_ENDPOINT = GLOBUS_AUTH_URL
+SOCIAL_AUTH_GLOBUS_ID_TOKEN_ISSUER = GLOBUS_AUTH_URL  # pinned: the discovery document may not name another
+SOCIAL_AUTH_GLOBUS_USE_PKCE = env.bool("GLOBUS_USE_PKCE", True)
+SOCIAL_AUTH_GLOBUS_TOKEN_ENDPOINT_AUTH_METHOD = "client_secret_basic"  # noqa: S105 (the method's name)
+SOCIAL_AUTH_GLOBUS_JWT_ALGORITHMS = ["RS512"]
+SOCIAL_AUTH_GLOBUS_SCOPE = ["urn:globus:auth:scope:auth.globus.org:view_identity_set"]  # + openid profile email
+SOCIAL_AUTH_URL_NAMESPACE = "social"
+SOCIAL_AUTH_SANITIZE_REDIRECTS = True
+SOCIAL_AUTH_LOGIN_ERROR_URL = "/login/"
+SOCIAL_AUTH_RAISE_EXCEPTIONS = False
+SOCIAL_AUTH_REQUESTS_TIMEOUT = 5
+SOCIAL_AUTH_REDIRECT_IS_HTTPS = not DEBUG
+SOCIAL_AUTH_PIPELINE = (
+    "social_core.pipeline.social_auth.social_details",
+    "social_core.pipeline.social_auth.social_names",
+    "social_core.pipeline.social_auth.social_uid",
+    "social_core.pipeline.social_auth.auth_allowed",
+    "accounts.pipeline.no_linking_to_a_live_session",
+    "social_core.pipeline.social_auth.social_user",
+    # never associate_by_email: Globus sends no email_verified
+    "accounts.pipeline.no_staff",
+    "accounts.pipeline.create_account",
+    "social_core.pipeline.social_auth.associate_user",
+    "social_core.pipeline.social_auth.load_extra_data",
+    "accounts.pipeline.keep_profile",
+    "accounts.pipeline.keep_tokens_for_logout",
+    "accounts.pipeline.finish_with_allauth",
+)
+
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "http" if DEBUG else "https"
+ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key", "globus_begin": "20/m/ip"}
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+
+# --- the browser's side ------------------------------------------------------------------------------------------------
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_ABSOLUTE_AGE = 7 * 24 * 3600
+SESSION_COOKIE_SAMESITE = "Lax"  # not Strict: coming back from Globus is a cross-site top-level GET
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],  # data: Bootstrap's own icons
+        "font-src": ["'self'"],
+        "connect-src": ["'self'", *([S3_BROWSER_ORIGIN] if S3_BROWSER_ORIGIN else [])],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        # signing in and out are forms that POST here and are redirected there; Chromium holds the redirect to form-action
+        "form-action": ["'self'", GLOBUS_AUTH_URL],
+    }
+}
+if not DEBUG:
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"

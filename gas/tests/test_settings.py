@@ -1,0 +1,82 @@
+"""Settings: complete in .env.example, loud when something is missing, strict in production."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+
+ROOT = Path(django_settings.BASE_DIR)
+PRODUCTION = {
+    "DEBUG": "0",
+    "SECRET_KEY": "k" * 60,
+    "FIELD_KEYS": "h0Wz1cV0l3n1mJ2g1tqv7p0XwWn9eZ0b3zq1r5s2u4A=",
+    "DATABASE_URL": "postgres://gas@localhost/gas",
+    "ALLOWED_HOSTS": "gas.example.org",
+    "SITE_URL": "https://gas.example.org",
+    "GLOBUS_CLIENT_ID": "id",
+    "GLOBUS_CLIENT_SECRET": "secret",
+    "AWS_REGION": "us-east-1",
+    "S3_UPLOADS_BUCKET": "uploads",
+    "S3_RESULTS_BUCKET": "results",
+    "DEFAULT_FROM_EMAIL": "gas@example.org",
+    "SUPPORT_EMAIL": "help@example.org",
+}
+
+
+def load(environment: dict[str, str], expression: str = "None") -> subprocess.CompletedProcess[str]:
+    """Import the settings in a process that reads no .env of this machine."""
+    code = (
+        "import environ; environ.Env.read_env = lambda *a, **k: None\n"
+        f"import gas.settings as s; print({expression})"
+    )
+    clean = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | environment
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=clean, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_setting_is_in_the_example():
+    source = (ROOT / "gas/settings.py").read_text()
+    read = set(re.findall(r'env\.\w+\(\s*"(\w+)"', source)) - {"AWS_DEFAULT_REGION"}
+    named = set(re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert named - read == {"GAS_REFERENCE_DIR"}  # the engine reads it, which knows no settings
+    assert read <= named
+
+
+def test_production_loads_with_what_the_example_calls_required():
+    assert load(PRODUCTION).returncode == 0, load(PRODUCTION).stderr
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTION.keys() - {"DEBUG", "ALLOWED_HOSTS"}))
+def test_a_missing_secret_or_service_stops_production(name):
+    answer = load({key: value for key, value in PRODUCTION.items() if key != name})
+    assert answer.returncode != 0
+    assert name in answer.stderr
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8001", "http://localhost:8001", "http://auth.globus.org"])
+def test_production_never_points_at_the_stand_in(url):
+    answer = load(PRODUCTION | {"GLOBUS_AUTH_URL": url})
+    assert answer.returncode != 0
+    assert "never to the stand-in" in answer.stderr
+
+
+def test_debug_is_off_unless_said():
+    assert (
+        load({key: value for key, value in PRODUCTION.items() if key != "DEBUG"}, "s.DEBUG").stdout
+        == "False\n"
+    )
+
+
+def test_production_hardens_the_browsers_side():
+    expression = (
+        "s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.SECURE_SSL_REDIRECT, "
+        "s.SECURE_HSTS_SECONDS, s.SESSION_COOKIE_SAMESITE"
+    )
+    assert load(PRODUCTION, expression).stdout == (
+        "__Host-sessionid __Host-csrftoken True True True 31536000 Lax\n"
+    )

@@ -1,0 +1,17 @@
+"""The site's addresses."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+
+from gas import object_links, views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("", include("accounts.urls")),
+    path("", include("jobs.urls")),
+    path("objects/<str:token>/", object_links.object_link, name="object_link"),
+    path("admin/", admin.site.urls),
+]
+if settings.DEBUG:
+    urlpatterns.append(path("mails/", views.mails, name="mails"))

@@ -1,0 +1,181 @@
+"""One attempt at one job: fetch the input, run the engine in a process of its own, store the result, complete the row."""
+
+import atexit
+import hashlib
+import logging
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from gas.objects import ObjectNotFound, StorageUnavailable, objects
+from jobs.annotation.forkserver import ForkServer, Limits, Run
+from jobs.models import Job
+from jobs.models.job import Result
+
+log = logging.getLogger(__name__)
+engine = ForkServer()  # one per worker process, started at its first job
+atexit.register(engine.close)
+
+BEAT_SECONDS = 1.0
+WAIT_SECONDS = 0.5  # how long a wait may last before Python looks at signals and at Dramatiq's interrupts
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident() % 10_000}"
+
+
+class Stopped(Exception):
+    """The attempt must end: the lease is lost, or the job cancelled or deleted."""
+
+
+class Heartbeat:
+    """Renews the lease of a running job every second from a thread of its own, and notes the progress of its run.
+
+    When the row says stop, or the database was out of reach for as long as the lease lasts, the run is killed and `stopped` set.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.run: Run | None = None
+        self.progress: tuple[int | None, int | None] = (None, None)
+        self.stopped = threading.Event()
+        self._job = Job.objects.get(pk=job.pk)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{job.pk}", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        if self.stopped.is_set():
+            raise Stopped
+
+    def _beat(self) -> None:
+        missed = 0.0
+        try:
+            while not self._over.wait(BEAT_SECONDS):
+                try:
+                    alive = self._job.heartbeat(*self.progress)
+                    missed = 0
+                except DatabaseError:
+                    log.warning("job %s: no heartbeat, the database is out of reach", self._job.pk)
+                    connection.close()
+                    missed += BEAT_SECONDS
+                    alive = missed < settings.JOB_LEASE.total_seconds()
+                if not alive:
+                    self.stopped.set()
+                    if self.run:
+                        self.run.kill()
+                    return
+        finally:
+            connection.close()
+
+
+def annotate(job: Job) -> None:
+    """Carry out the attempt that `job` was claimed for; every outcome is written to the row, if it is still ours."""
+    try:
+        with scratch_folder(job) as scratch, Heartbeat(job) as heartbeat:
+            _attempt(job, scratch, heartbeat)
+    except Stopped:
+        mine = Job.objects.filter(pk=job.pk, attempt=job.attempt).first()
+        if mine and mine.is_active and mine.cancelled_by_owner:
+            mine.cancelled()
+    except StorageUnavailable:
+        log.warning("job %s: storage is out of reach", job.pk, exc_info=True)
+        job.wait_for_storage()
+    except ObjectNotFound:
+        job.fail("input_missing", ["The uploaded file is no longer in the store; please upload it again."])
+
+
+def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
+    source, output = scratch / "input" / job.file_name, scratch / "output"  # the log names the file as its owner does
+    source.parent.mkdir()
+    output.mkdir()
+    objects("uploads").fetch_file(job.input_key, source)
+    heartbeat.check()
+    run = heartbeat.run = engine.start(source, output, stem=job.stem, limits=_limits())
+    try:
+        while (outcome := run.wait(WAIT_SECONDS)) is None:
+            heartbeat.check()
+            if run.progress[1]:
+                heartbeat.progress = run.progress
+    finally:
+        run.kill()
+    heartbeat.check()
+    if outcome.ok:
+        _store(job, output, outcome.summary, heartbeat)
+    elif outcome.code in ("engine_crashed", "killed"):
+        job.try_again(outcome.code, outcome.faults)
+    else:
+        job.fail(outcome.code, outcome.faults)
+
+
+def _store(job: Job, output: Path, summary: dict[str, object], heartbeat: Heartbeat) -> None:
+    result, index, count_log = (output / name for name in (job.result_name, f"{job.result_name}.tbi", job.log_name))
+    keys = {result: "annotated.vcf.gz", index: "annotated.vcf.gz.tbi", count_log: "count.log"}
+    keys = {path: job.attempt_key(name) for path, name in keys.items()}
+    store = objects("results")
+    for path, key in keys.items():
+        store.put_file(key, path)
+        heartbeat.check()
+    completed = job.complete(
+        Result(
+            result_key=keys[result],
+            result_size=result.stat().st_size,
+            result_sha256=_sha256(result),
+            index_key=keys[index],
+            log_key=keys[count_log],
+            log_size=count_log.stat().st_size,
+            log_sha256=_sha256(count_log),
+            summary=summary,
+        )
+    )
+    if not completed:
+        store.delete_prefix(f"{job.results_prefix}/{job.attempt}")
+        raise Stopped
+    for attempt in range(1, job.attempt):  # what dead attempts may have left
+        store.delete_prefix(f"{job.results_prefix}/{attempt}")
+
+
+def _limits() -> Limits:
+    return Limits(
+        address_space=settings.ANNOTATOR_MEMORY_BYTES,
+        cpu_seconds=settings.ANNOTATOR_CPU_SECONDS,
+        file_size=settings.ANNOTATOR_FILE_BYTES,
+        wall_seconds=settings.ANNOTATOR_WALL_SECONDS,
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def scratch_folder(job: Job) -> Iterator[Path]:
+    """A private folder for this attempt, named after this process so that a later one finds what a dead one left."""
+    folder = settings.SCRATCH_DIR / f"{os.getpid()}-{job.pk}-{job.attempt}"
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_scratch() -> None:
+    """Delete the scratch folders of processes that are no more."""
+    for folder in settings.SCRATCH_DIR.glob("*-*"):
+        pid = int(folder.name.split("-", 1)[0])
+        if not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""Small VCF files made on the spot, the installed reference, and the real samples where they are."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pysam
+import pytest
+
+from jobs.annotation import annotate, references
+
+HEADER = "##fileformat=VCFv4.2\n"
+COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reference():
+    """The default reference, as `make setup` installs it."""
+    command = [sys.executable, "-m", "jobs.annotation.references", "install"]
+    subprocess.run(command, cwd=references.CHECKOUT, check=True)
+
+
+@pytest.fixture(scope="session")
+def samples():
+    """The folder of real VCF files; it is not part of the project."""
+    folder = Path(os.environ.get("GAS_SAMPLES") or references.CHECKOUT.parent / "shared" / "samples")
+    if not (folder / "test.vcf").is_file():
+        pytest.skip(f"no real samples in {folder}; set GAS_SAMPLES to a folder that has test.vcf")
+    return folder
+
+
+@pytest.fixture
+def vcf(tmp_path):
+    """Makes a VCF file of (contig, pos, ref, alt[, info]) records or of whole lines, and returns its path."""
+
+    def make(*records, header=HEADER, columns=COLUMNS, name="in.vcf"):
+        lines = [record if isinstance(record, str) else line(*record) for record in records]
+        path = tmp_path / name
+        path.write_text(header + columns + "\n" + "".join(f"{text}\n" for text in lines))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def annotated(out):
+    """Annotates a file and returns its summary and the data lines of the result, split into columns."""
+
+    def run(path, **options):
+        summary = annotate(path, out, **options)
+        stem = options.get("stem") or path.name.partition(".vcf")[0]
+        return summary, data_lines(out / f"{stem}.annot.vcf.gz")
+
+    return run
+
+
+def line(contig, pos, ref, alt, info="."):
+    return f"{contig}\t{pos}\t.\t{ref}\t{alt}\t.\t.\t{info}"
+
+
+def data_lines(path):
+    return [text.split("\t") for text in _text_of(path).splitlines() if not text.startswith("#")]
+
+
+@pytest.fixture
+def text_of():
+    """Reads a BGZF file as text."""
+    return _text_of
+
+
+def _text_of(path):
+    with pysam.BGZFile(str(path), "r") as file:
+        return file.read().decode()

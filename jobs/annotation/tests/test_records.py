@@ -1,0 +1,68 @@
+"""What a record's alleles are."""
+
+import pytest
+
+from jobs.annotation.records import RECORD, record_class, trimmed
+
+
+@pytest.mark.parametrize(
+    ("ref", "alts", "expected"),
+    [
+        ("A", "G", "SNV"),
+        ("AC", "AG", "SNV"),
+        ("AC", "GT", "MNV"),
+        ("A", "AC", "insertion"),
+        ("AC", "A", "deletion"),
+        ("ACG", "AT", "delins"),
+        ("A", "<DEL>", "symbolic"),
+        ("A", "*", "symbolic"),
+        ("A", "A[2:5[", "symbolic"),
+        ("A", ".", "no_alt"),
+        ("A", "G,T", "SNV"),
+        ("A", "G,AT", "mixed"),
+        ("A", "G,*", "mixed"),
+    ],
+)
+def test_class(ref, alts, expected):
+    assert record_class(ref.encode(), [alt.encode() for alt in alts.split(",")]) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((5, b"A", b"G"), (5, b"A", b"G")),
+        ((5, b"AC", b"A"), (6, b"C", b"")),
+        ((5, b"A", b"AC"), (6, b"", b"C")),
+        ((5, b"AAA", b"A"), (5, b"AA", b"")),
+        ((5, b"CAT", b"CGT"), (6, b"A", b"G")),
+    ],
+)
+def test_trimmed(given, expected):
+    assert trimmed(*given) == expected
+
+
+@pytest.mark.parametrize(
+    "alt",
+    [
+        "A",
+        "acgtn",
+        "A,C",
+        "*",
+        ".",
+        "<DEL>",
+        "<INS:ME:ALU>",
+        "A[chr1:5[",
+        "]1:5]A",
+        "[<c1>:5[T",
+        ".A",
+        "A.",
+        "<*>",
+    ],
+)
+def test_legal_alleles(alt):
+    assert RECORD.match(f"1\t5\t.\tA\t{alt}\t.\t.\t.".encode())
+
+
+@pytest.mark.parametrize("alt", ["", "A,", ",A", "-", "A;C", "X", "<DEL", "A C", "..", "0"])
+def test_illegal_alleles(alt):
+    assert not RECORD.match(f"1\t5\t.\tA\t{alt}\t.\t.\t.".encode())

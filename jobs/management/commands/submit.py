@@ -1,0 +1,92 @@
+"""manage.py submit: a job from the command line."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import User
+from gas.objects import objects
+from jobs.models import Job, Upload
+from jobs.refusals import Refused
+from jobs.tasks import annotate_job, notify_job
+
+DEFAULT_WAIT = 3600  # seconds
+PATIENCE = 10  # seconds that a running worker gets before this command does the work itself
+
+
+class Command(BaseCommand):
+    help = (
+        "Submits FILE as a job of the user with that address, by the same way and the same checks as an upload. With --wait it stays "
+        "until the job has ended, does the due work itself when nobody else does, and fails when the job failed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--email", required=True, help="Whose job it is.")
+        parser.add_argument("--create", action="store_true", help="Make the user, on the Free plan, when there is none.")
+        parser.add_argument("--wait", nargs="?", type=int, const=DEFAULT_WAIT, metavar="SECONDS", help="Until the job has ended.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *, file: Path, email: str, create: bool, wait: int | None, **options: Any) -> None:
+        job = _submit(file, _user(email, create=create))
+        if wait is not None:
+            _wait_for_end(job, wait)
+        job.refresh_from_db()
+        self._print(job, as_json=options["json"])
+        if job.status in (Job.Status.FAILED, Job.Status.CANCELLED) or (wait is not None and job.is_active):
+            raise CommandError(f"Job {job.pk} is {job.status}.", returncode=1)
+
+    def _print(self, job: Job, *, as_json: bool) -> None:
+        done = job.status == Job.Status.COMPLETED
+        facts = {
+            "id": str(job.pk),
+            "status": job.status,
+            "result": objects("results").address(job.result_key) if done else None,
+            "log": objects("results").address(job.log_key) if done else None,
+            "error": job.error_message or None,
+        }
+        if as_json:
+            self.stdout.write(json.dumps(facts))
+        else:
+            self.stdout.write("\n".join(f"{name + ':':8}{value}" for name, value in facts.items() if value))
+
+
+def _user(email: str, *, create: bool) -> User:
+    users = list(User.objects.by_address(email)[:2])
+    if len(users) > 1:
+        raise CommandError(f"More than one user has the address {email}.")
+    if users:
+        return users[0]
+    if not create:
+        raise CommandError(f"No user has the address {email}. Add --create to make one.")
+    return User.objects.create_researcher(email)
+
+
+def _submit(file: Path, owner: User) -> Job:
+    try:
+        upload = Upload.start(owner, file.name, file.stat().st_size)
+        objects("uploads").put_file(upload.key, file)
+        return upload.complete()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
+    except Refused as refused:
+        raise CommandError(f"{file}: {refused}") from None
+
+
+def _wait_for_end(job: Job, seconds: int) -> None:
+    """Wait for the job's end and its mail. A broker in another process's memory cannot be asked: then this one does the work."""
+    own_work_at = time.monotonic() + (0 if settings.BROKER == "memory" else PATIENCE)
+    deadline = time.monotonic() + seconds
+    while job.is_active and time.monotonic() < deadline:
+        if time.monotonic() >= own_work_at:
+            annotate_job.fn(str(job.pk))
+        job.refresh_from_db()
+        if job.is_active:
+            time.sleep(0.2)
+    if time.monotonic() >= own_work_at:
+        for notification in job.notifications.all():
+            notify_job.fn(str(notification.pk))

@@ -1,0 +1,5 @@
+from jobs.models.job import Job
+from jobs.models.notification import Notification
+from jobs.models.upload import Upload
+
+__all__ = ["Job", "Notification", "Upload"]

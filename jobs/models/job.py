@@ -1,0 +1,384 @@
+"""One file to annotate, and what became of it."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts.models import User
+from gas.hints import hint_on_commit
+from gas.leases import FIRST_HINT_AFTER, Leased, LeasedQuerySet, after
+from gas.objects import objects
+from jobs.files import SUFFIXES
+
+if TYPE_CHECKING:
+    from jobs.models.upload import Upload
+
+MAX_TRIES = 3  # workers that a job may kill
+GIVE_UP_AFTER = timedelta(days=1)  # for a job that waits for storage
+LONGEST_PAUSE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an attempt has written: keys in the results bucket, sizes in bytes, SHA-256 in hexadecimal."""
+
+    result_key: str
+    result_size: int
+    result_sha256: str
+    index_key: str
+    log_key: str
+    log_size: int
+    log_sha256: str
+    summary: dict[str, Any]
+
+
+class JobQuerySet(LeasedQuerySet):
+    def visible_to(self, user: User) -> Self:
+        """The jobs that `user` may see: his own that he has not deleted."""
+        return self.filter(owner=user, deleted_at=None)
+
+    def newest_first(self) -> Self:
+        return self.order_by("-submitted_at", "-pk")
+
+    def stuck(self) -> Self:
+        """Not ended, and overdue by more than a minute: whoever should have seen to them has not."""
+        active = [Job.Status.PENDING, Job.Status.RUNNING]
+        return self.filter(status__in=active, next_action_at__lte=Now() - timedelta(minutes=1))
+
+
+class Job(Leased):
+    """One annotation job.
+
+        PENDING --claim--> RUNNING --complete--> COMPLETED
+           ^  |              | | `---fail------> FAILED     (bad input, a limit, or a third dead worker)
+           |  `--cancel--> CANCELLED <--cancel---' |
+           |                 | ^                   |
+           |<--give back-----' | a lost lease: RUNNING --claim--> RUNNING with the next attempt
+           `<--retry (staff)--- FAILED, CANCELLED
+
+    `attempt` is the fencing token; `tries` counts the attempts that ended without a word (a killed worker) or in an unexpected
+    error. `_move` is the only setter of `status`. A deleted job keeps its status, is invisible at once, and is purged.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", "Pending"
+        RUNNING = "RUNNING", "Running"
+        COMPLETED = "COMPLETED", "Completed"
+        FAILED = "FAILED", "Failed"
+        CANCELLED = "CANCELLED", "Cancelled"
+
+    MOVES: ClassVar = {
+        Status.PENDING: {Status.RUNNING, Status.CANCELLED},
+        Status.RUNNING: {Status.RUNNING, Status.PENDING, Status.COMPLETED, Status.FAILED, Status.CANCELLED},
+        Status.COMPLETED: {},
+        Status.FAILED: {Status.PENDING},
+        Status.CANCELLED: {Status.PENDING},
+    }
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, models.PROTECT, related_name="jobs")
+    upload = models.OneToOneField("jobs.Upload", models.PROTECT, related_name="job")
+    file_name = models.CharField(max_length=200)
+    input_key = models.CharField(max_length=300, editable=False)
+    input_size = models.BigIntegerField(help_text="Bytes.")
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING, editable=False)
+    tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    worker = models.CharField(max_length=100, blank=True, editable=False)
+
+    submitted_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    progress_done = models.BigIntegerField(null=True, blank=True, editable=False, help_text="Records.")
+    progress_total = models.BigIntegerField(null=True, blank=True, editable=False, help_text="Records.")
+
+    result_key = models.CharField(max_length=300, blank=True, editable=False)
+    result_size = models.BigIntegerField(null=True, blank=True, editable=False)
+    result_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    index_key = models.CharField(max_length=300, blank=True, editable=False)
+    log_key = models.CharField(max_length=300, blank=True, editable=False)
+    log_size = models.BigIntegerField(null=True, blank=True, editable=False)
+    log_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    summary = models.JSONField(default=dict, blank=True, editable=False, help_text="The engine's counts.")
+
+    error_code = models.CharField(max_length=40, blank=True, editable=False)
+    error_message = models.TextField(blank=True, editable=False, help_text="One sentence a line, as the user sees them.")
+
+    objects: ClassVar = JobQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="job_due"),
+            models.Index(fields=["owner", "-submitted_at", "-id"], condition=Q(deleted_at=None), name="job_list"),
+            models.Index(fields=["submitted_at"], condition=Q(status="PENDING"), name="job_queue"),
+            models.Index(fields=["-submitted_at"], name="job_submitted"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]), name="job_status"
+            ),
+            models.CheckConstraint(condition=Q(status="RUNNING") ^ Q(lease_until__isnull=True), name="job_lease"),
+            models.CheckConstraint(
+                condition=Q(status__in=["PENDING", "RUNNING"]) ^ Q(finished_at__isnull=False), name="job_finished_at"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["PENDING", "RUNNING"], next_action_at__isnull=False)
+                | Q(deleted_at__isnull=False, next_action_at__isnull=False)
+                | Q(status__in=["COMPLETED", "FAILED", "CANCELLED"], deleted_at=None, next_action_at=None),
+                name="job_timer",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(status="COMPLETED", result_size__isnull=False, log_size__isnull=False)
+                    & ~Q(result_key="") & ~Q(log_key="") & ~Q(result_sha256="") & ~Q(log_sha256="")
+                )
+                | ~Q(status="COMPLETED") & Q(result_key="", log_key="", index_key=""),
+                name="job_result",
+            ),
+            models.CheckConstraint(condition=Q(status="FAILED") ^ Q(error_code=""), name="job_error"),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.file_name} ({self.status})"
+
+    # --- the way of a job ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def submit(cls, upload: "Upload") -> "Job":
+        """The job of a finished upload. Runs in the transaction that ends the upload."""
+        job = cls(owner=upload.owner, upload=upload, file_name=upload.file_name, input_key=upload.key, input_size=upload.size)
+        job.next_action_at = after(FIRST_HINT_AFTER)
+        job.save(force_insert=True)
+        job.refresh_from_db()
+        return job
+
+    def claim(self, worker: str) -> bool:
+        """Take the job for `worker`: from PENDING, or from a worker whose lease ran out. False: there is nothing to do."""
+        free = Q(deleted_at=None) & (Q(status=self.Status.PENDING) | Q(lease_until__lte=Now()))
+        if not self.is_active:
+            return False
+        if self.cancel_requested_at:
+            self._end(self.Status.CANCELLED, only=free)
+            return False
+        if self.tries >= MAX_TRIES:
+            self.fail(
+                "worker_died",
+                [f"The annotator died {self.tries} times at this file, without a reason that we know; it is not tried again."],
+                only=free,
+            )
+            return False
+        return self._move(
+            self.Status.RUNNING,
+            only=free,
+            attempt=F("attempt") + 1,
+            tries=F("tries") + 1,
+            worker=worker,
+            started_at=Now(),
+            progress_done=None,
+            progress_total=None,
+            **self._lease(),
+        )
+
+    def heartbeat(self, done: int | None, total: int | None) -> bool:
+        """Renew the lease and note the progress. False: stop, for the lease is lost, or the job cancelled or deleted."""
+        wanted = Q(cancel_requested_at=None, deleted_at=None)
+        return self._change(only=wanted, progress_done=done, progress_total=total, **self._lease())
+
+    def complete(self, result: Result) -> bool:
+        with transaction.atomic():
+            completed = self._end(self.Status.COMPLETED, **vars(result), only=Q(cancel_requested_at=None, deleted_at=None))
+            if completed:
+                self._notify("completed")
+        return completed
+
+    def fail(self, code: str, faults: Sequence[str], *, only: Q | None = None) -> bool:
+        """End the job with a reason: `faults`, whole sentences for its owner."""
+        with transaction.atomic():
+            failed = self._end(self.Status.FAILED, only=only, error_code=code, error_message="\n".join(faults))
+            if failed:
+                self._notify("failed")
+        return failed
+
+    def give_back(self) -> bool:
+        """The worker must stop: another may have the job at once, and no try is spent."""
+        return self._back_to_pending(timedelta(), tries=F("tries") - 1)
+
+    def wait_for_storage(self) -> bool:
+        """Storage is out of reach: later again, 15 s, 30 s ... 15 min, no try spent; FAILED after a day."""
+        if type(self).objects.filter(pk=self.pk, submitted_at__lte=Now() - GIVE_UP_AFTER).exists():
+            return self.fail("storage_unavailable", ["The file store was out of reach for a whole day; please submit the file again."])
+        pause = min(timedelta(seconds=15) * 2 ** min(self.attempt - 1, 10), LONGEST_PAUSE)
+        return self._back_to_pending(pause, tries=F("tries") - 1)
+
+    def try_again(self, code: str, faults: Sequence[str]) -> bool:
+        """After an unexpected error: again in 15 s, or FAILED with the reason when the tries are spent."""
+        if self.tries >= MAX_TRIES:
+            return self.fail(code, faults)
+        return self._back_to_pending(timedelta(seconds=15))
+
+    def cancel(self) -> bool:
+        """As its owner wishes: at once when PENDING, at the worker's next heartbeat when RUNNING. False: too late."""
+        if self.status == self.Status.RUNNING:
+            return self._change(cancel_requested_at=Now())
+        return self.can_cancel and self._end(self.Status.CANCELLED, cancel_requested_at=Now())
+
+    def cancelled(self) -> bool:
+        """The worker has stopped a job that was cancelled or deleted."""
+        return self._end(self.Status.CANCELLED)
+
+    def retry(self) -> bool:
+        """Staff: once more from the start, for a FAILED or CANCELLED job. The next mail of its end is a new one."""
+        with transaction.atomic():
+            pending = self._move(
+                self.Status.PENDING,
+                next_action_at=after(FIRST_HINT_AFTER),
+                tries=0,
+                finished_at=None,
+                cancel_requested_at=None,
+                error_code="",
+                error_message="",
+                only=Q(deleted_at=None),
+            )
+            if pending:
+                self.notifications.all().delete()
+                hint_on_commit(self)
+        return pending
+
+    def delete_soon(self) -> bool:
+        """Gone for its owner at once; a worker deletes its files, then the row."""
+        with transaction.atomic():
+            deleted = self._change(only=Q(deleted_at=None), deleted_at=Now(), next_action_at=after(timedelta()))
+            if deleted:
+                hint_on_commit(self)
+        return deleted
+
+    def purge(self) -> None:
+        """Delete the files and the row of a deleted job, once no worker holds it; harmless at any other time."""
+        held = type(self).objects.filter(pk=self.pk, status=self.Status.RUNNING, lease_until__gt=Now()).exists()
+        if self.deleted_at is None or held:
+            return
+        objects("results").delete_prefix(self.results_prefix)
+        objects("uploads").delete(self.input_key)
+        with transaction.atomic():
+            self.delete()
+            self.upload.delete()
+
+    def _end(self, to: str, *, only: Q | None = None, **changes: Any) -> bool:
+        timer = after(timedelta()) if self.deleted_at else None  # a deleted job is yet to be purged
+        return self._move(to, only=only, finished_at=Now(), lease_until=None, next_action_at=timer, **changes)
+
+    def _back_to_pending(self, pause: timedelta, **changes: Any) -> bool:
+        with transaction.atomic():
+            pending = self._move(self.Status.PENDING, lease_until=None, next_action_at=after(pause), **changes)
+            if pending and not pause:
+                hint_on_commit(self)
+        return pending
+
+    def _notify(self, kind: str) -> None:
+        hint_on_commit(self.notifications.create(kind=kind, next_action_at=after(FIRST_HINT_AFTER)))
+
+    @staticmethod
+    def _lease() -> dict[str, Any]:
+        return {"lease_until": after(settings.JOB_LEASE), "next_action_at": after(settings.JOB_LEASE)}
+
+    # --- what may be said of it ---------------------------------------------------------------------------------------
+
+    @property
+    def actor_name(self) -> str:  # type: ignore[override]
+        return "purge_job" if self.deleted_at else "annotate_job"
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in (self.Status.PENDING, self.Status.RUNNING)
+
+    @property
+    def cancelled_by_owner(self) -> bool:
+        return self.cancel_requested_at is not None or self.deleted_at is not None
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.is_active and self.cancel_requested_at is None
+
+    @property
+    def results_prefix(self) -> str:
+        return f"results/{self.pk}"
+
+    def attempt_key(self, name: str) -> str:
+        """The key of a file of this attempt: no two attempts write to the same key."""
+        return f"{self.results_prefix}/{self.attempt}/{name}"
+
+    @property
+    def stem(self) -> str:
+        suffix = max((s for s in SUFFIXES if self.file_name.lower().endswith(s)), key=len, default="")
+        return self.file_name[: len(self.file_name) - len(suffix)]
+
+    @property
+    def result_name(self) -> str:
+        return f"{self.stem}.annot.vcf.gz"
+
+    @property
+    def log_name(self) -> str:
+        return f"{self.stem}.vcf.count.log"
+
+    @property
+    def download_until(self) -> datetime | None:
+        """When a Free result is locked; None when the plan keeps results for ever, or there is none."""
+        retention = self.owner.plan.retention
+        if self.status != self.Status.COMPLETED or retention is None or self.finished_at is None:
+            return None
+        return self.finished_at + retention
+
+    @property
+    def is_locked(self) -> bool:
+        return self.download_until is not None and self.download_until <= timezone.now()
+
+    @property
+    def can_download(self) -> bool:
+        return self.status == self.Status.COMPLETED and not self.is_locked
+
+    @property
+    def progress_percent(self) -> int | None:
+        if not self.progress_total or self.progress_done is None:
+            return None
+        return min(100, self.progress_done * 100 // self.progress_total)
+
+    @property
+    def queue_position(self) -> int:
+        """How many jobs wait before this one."""
+        return type(self).objects.filter(status=self.Status.PENDING, submitted_at__lt=self.submitted_at).count()
+
+    @property
+    def status_sentence(self) -> str:
+        """The state in one plain sentence."""
+        if self.is_active and self.cancel_requested_at:
+            return "It is being cancelled."
+        match self.status:
+            case self.Status.PENDING:
+                return self._waiting_sentence()
+            case self.Status.RUNNING:
+                return "It is being annotated; you may close this page, a mail tells you when it is done."
+            case self.Status.COMPLETED:
+                if self.is_locked:
+                    return "It is annotated; the time to download the result on the Free plan is over."
+                return "It is annotated; the result can be read and downloaded."
+            case self.Status.FAILED:
+                return "It could not be annotated; the reason is given below."
+        return "It was cancelled; there is no result."
+
+    def _waiting_sentence(self) -> str:
+        if self.attempt:
+            return "The annotator was interrupted; the file is annotated again from the start, by itself."
+        before = self.queue_position
+        if not before:
+            return "It is next to be annotated."
+        return f"It waits to be annotated; {before} {'job is' if before == 1 else 'jobs are'} before it."

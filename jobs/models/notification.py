@@ -1,0 +1,107 @@
+"""Mails about a job: one row per job and kind, made in the transaction that ends the job."""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from gas.leases import FIRST_HINT_AFTER, Leased, LeasedQuerySet, after
+from jobs.models.job import Job
+
+GIVE_UP_AFTER = timedelta(days=3)
+LONGEST_PAUSE = timedelta(minutes=15)
+
+
+class Notification(Leased):
+    """A mail that must go out once; twice only if a worker dies between the mail server's yes and its own note of it.
+
+        PENDING ---claim---> SENDING ---sent---> SENT
+           ^                   |  `---refused, or no luck for three days---> FAILED
+           `---mail server out of reach: later---'
+        FAILED, SENT ---resend (staff)---> PENDING
+
+    `_move` is the only setter of `status`.
+    """
+
+    class Kind(models.TextChoices):
+        COMPLETED = "completed", "Completed"
+        FAILED = "failed", "Failed"
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", "Pending"
+        SENDING = "SENDING", "Sending"
+        SENT = "SENT", "Sent"
+        FAILED = "FAILED", "Failed"
+
+    MOVES: ClassVar = {
+        Status.PENDING: {Status.SENDING},
+        Status.SENDING: {Status.SENDING, Status.SENT, Status.PENDING, Status.FAILED},
+        Status.SENT: {Status.PENDING},
+        Status.FAILED: {Status.PENDING},
+    }
+    actor_name = "notify_job"
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="notifications")
+    kind = models.CharField(max_length=9, choices=Kind.choices)
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.PENDING, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True, blank=True, editable=False)
+    error = models.TextField(blank=True, editable=False)
+
+    objects: ClassVar = LeasedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="notification_due")
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "kind"], name="notification_once"),
+            models.CheckConstraint(condition=Q(status__in=["PENDING", "SENDING", "SENT", "FAILED"]), name="notification_status"),
+            models.CheckConstraint(condition=Q(kind__in=["completed", "failed"]), name="notification_kind"),
+            models.CheckConstraint(
+                condition=Q(status="SENDING", lease_until__isnull=False) | ~Q(status="SENDING") & Q(lease_until__isnull=True),
+                name="notification_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["PENDING", "SENDING"]) ^ Q(next_action_at__isnull=True), name="notification_timer"
+            ),
+            models.CheckConstraint(condition=Q(status="SENT") ^ Q(sent_at__isnull=True), name="notification_sent_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} mail of {self.job_id} ({self.status})"
+
+    @classmethod
+    def make(cls, job: Job, kind: str) -> "Notification":
+        return cls.objects.create(job=job, kind=kind, next_action_at=after(FIRST_HINT_AFTER))
+
+    def claim(self) -> bool:
+        free = Q(status=self.Status.PENDING) | Q(lease_until__lte=Now())
+        lease = after(settings.JOB_LEASE)
+        return self._move(
+            self.Status.SENDING, only=free, attempt=F("attempt") + 1, lease_until=lease, next_action_at=lease
+        ) if self.status in (self.Status.PENDING, self.Status.SENDING) else False
+
+    def sent(self) -> bool:
+        return self._move(self.Status.SENT, sent_at=Now(), error="", **self._FREE, next_action_at=None)
+
+    def failed(self, error: str) -> bool:
+        return self._move(self.Status.FAILED, error=error, **self._FREE, next_action_at=None)
+
+    def try_later(self, error: str) -> bool:
+        """After a mail server out of reach: 15 s, 30 s ... 15 min, and FAILED once the mail is three days late."""
+        if type(self).objects.filter(pk=self.pk, created_at__lte=Now() - GIVE_UP_AFTER).exists():
+            return self.failed(error)
+        pause = min(timedelta(seconds=15) * 2 ** min(self.attempt - 1, 10), LONGEST_PAUSE)
+        return self._move(self.Status.PENDING, error=error, **self._FREE, next_action_at=after(pause))
+
+    def resend(self) -> bool:
+        """Send again what was sent or has failed; False while it is under way."""
+        if self.status not in (self.Status.SENT, self.Status.FAILED):
+            return False
+        return self._move(self.Status.PENDING, sent_at=None, next_action_at=after(FIRST_HINT_AFTER))
+
+    _FREE: ClassVar = {"lease_until": None}

@@ -1,0 +1,194 @@
+"""A file on its way in: an upload session with parts."""
+
+import uuid
+from datetime import timedelta
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models import User
+from gas.hints import hint_on_commit
+from gas.leases import Leased, LeasedQuerySet, after
+from gas.objects import objects
+from jobs.files import HEAD_BYTES, check_head, check_size, clean_file_name
+from jobs.models.job import Job
+from jobs.refusals import Refused
+
+MOST_OPEN = 20  # of one user at a time
+MOST_PARTS = 10_000  # S3's own limit
+
+
+class UploadQuerySet(LeasedQuerySet):
+    def visible_to(self, user: User) -> Self:
+        return self.filter(owner=user)
+
+    def open(self) -> Self:
+        return self.filter(status=Upload.Status.OPEN).order_by("-created_at")
+
+
+class Upload(Leased):
+    """An upload session. The server chose its key, knows its size, and makes exactly one Job of it.
+
+        OPEN ---all parts there, file accepted---> COMPLETED   (the Job is made in the same transaction)
+          `------aborted, refused or expired-----> ABORTED     (`clean_upload` deletes the parts, then the row)
+
+    `_move` is the only setter of `status`.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "OPEN", "Open"
+        COMPLETED = "COMPLETED", "Completed"
+        ABORTED = "ABORTED", "Aborted"
+
+    MOVES: ClassVar = {
+        Status.OPEN: {Status.COMPLETED, Status.ABORTED},
+        Status.COMPLETED: {},
+        Status.ABORTED: {},
+    }
+    actor_name = "clean_upload"  # an open one is due when it expires
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, models.CASCADE, related_name="uploads")
+    file_name = models.CharField(max_length=200)
+    size = models.BigIntegerField(help_text="Bytes, as declared when the session began and checked when it ends.")
+    part_size = models.IntegerField(help_text="Bytes of every part but the last.")
+    token = models.TextField(blank=True, editable=False, help_text="The object store's name for this upload in parts.")
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.OPEN, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(editable=False)
+
+    objects: ClassVar = UploadQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="upload_due"),
+            models.Index(fields=["owner", "-created_at"], condition=Q(status="OPEN"), name="upload_open"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=["OPEN", "COMPLETED", "ABORTED"]), name="upload_status"),
+            models.CheckConstraint(condition=Q(status="COMPLETED") ^ Q(next_action_at__isnull=False), name="upload_timer"),
+            models.CheckConstraint(condition=Q(size__gt=0, part_size__gt=0), name="upload_sizes"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.file_name} ({self.status})"
+
+    @classmethod
+    def start(cls, owner: User, file_name: str, size: int) -> "Upload":
+        """Begin a session. Raises Refused when the name, the size or the number of open sessions does not allow it."""
+        file_name = clean_file_name(file_name)
+        check_size(size, owner.plan)
+        if cls.objects.filter(owner=owner).open().count() >= MOST_OPEN:
+            raise Refused(
+                "too_many_uploads",
+                "Too many unfinished uploads",
+                f"You have {MOST_OPEN} uploads that were begun and not finished.",
+                "Finish or cancel some of them first.",
+                status=429,
+            )
+        part_size = max(settings.UPLOAD_PART_BYTES, -(-size // MOST_PARTS))
+        upload = cls(owner=owner, file_name=file_name, size=size, part_size=part_size)
+        upload.expires_at = upload.next_action_at = after(settings.UPLOAD_LIFETIME)
+        upload.save(force_insert=True)
+        upload.token = objects("uploads").begin_upload(upload.key)
+        cls.objects.filter(pk=upload.pk).update(token=upload.token)
+        return upload
+
+    @property
+    def key(self) -> str:
+        return f"uploads/{self.owner_id}/{self.pk}/input"
+
+    @property
+    def part_count(self) -> int:
+        return -(-self.size // self.part_size)
+
+    def part_length(self, number: int) -> int | None:
+        """Bytes of part `number` (from 1); None when there is no such part."""
+        if not 1 <= number <= self.part_count:
+            return None
+        return min(self.part_size, self.size - (number - 1) * self.part_size)
+
+    def part_url(self, number: int, lifetime: timedelta) -> str | None:
+        length = self.part_length(number)
+        assert length is not None
+        return objects("uploads").part_url(self.key, self.token, number, length, lifetime)
+
+    def received(self) -> list[int]:
+        """The numbers of the parts that are in the object store, whole."""
+        if self.status != self.Status.OPEN:
+            return []
+        parts = objects("uploads").received_parts(self.key, self.token)
+        return sorted(n for n, size in parts.items() if size == self.part_length(n))
+
+    def missing(self) -> list[int]:
+        """The numbers of the parts that are yet to come; none once the parts were put together."""
+        if self.status != self.Status.OPEN or objects("uploads").exists(self.key):
+            return []
+        return sorted(set(range(1, self.part_count + 1)) - set(self.received()))
+
+    @property
+    def received_bytes(self) -> int:
+        return sum(self.part_length(n) or 0 for n in self.received())
+
+    @property
+    def percent(self) -> int:
+        return self.received_bytes * 100 // self.size
+
+    def complete(self) -> Job:
+        """End the session and make its Job; called twice, it gives the same Job.
+
+        Raises Refused (and aborts the session) when the file is larger than it said or the plan allows, or is no VCF.
+        """
+        if self.status == self.Status.COMPLETED:
+            return self.job
+        if self.status == self.Status.ABORTED:
+            raise Refused("aborted", "This upload was ended", "It was cancelled, refused or expired.", "Upload again.", status=410)
+        store = objects("uploads")
+        if store.exists(self.key):  # put together before a crash, or put there whole
+            store.abort_upload(self.key, self.token)
+        else:
+            store.finish_upload(self.key, self.token, self.size)
+        try:
+            self._check(store.size(self.key), store.read_head(self.key, HEAD_BYTES))
+        except Refused:
+            self.abort()
+            raise
+        with transaction.atomic():
+            if self._move(self.Status.COMPLETED, next_action_at=None):
+                job = Job.submit(self)
+                hint_on_commit(job)
+                return job
+        self.refresh_from_db()  # another request has ended the session meanwhile
+        return self.complete()
+
+    def _check(self, size: int, head: bytes) -> None:
+        check_size(size, self.owner.plan)
+        if size != self.size:
+            raise Refused(
+                "size_changed",
+                "The file changed while it was uploaded",
+                f"It was announced with {self.size:,} bytes and has {size:,}.",
+                "Upload it again.",
+            )
+        check_head(head)
+
+    def abort(self) -> bool:
+        """Give the session up; a worker then deletes what was uploaded."""
+        with transaction.atomic():
+            aborted = self._move(self.Status.ABORTED, next_action_at=after(timedelta()))
+            if aborted:
+                hint_on_commit(self)
+        return aborted
+
+    def clean(self) -> None:
+        """Delete the parts and the row of a session that was aborted or has expired; harmless at any other time."""
+        if self.status == self.Status.OPEN:
+            self._move(self.Status.ABORTED, only=Q(expires_at__lte=Now()), next_action_at=after(timedelta()))
+        if self.status == self.Status.ABORTED:
+            store = objects("uploads")
+            store.abort_upload(self.key, self.token)
+            store.delete(self.key)
+            self.delete()

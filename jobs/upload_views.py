@@ -1,0 +1,147 @@
+"""The upload session, as JSON: begin, send the parts, complete. File contents never pass through `request.body`."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from gas.objects import PartMismatch, StorageUnavailable, UploadGone, objects
+from jobs.models import Upload
+from jobs.refusals import Refused
+
+View = Callable[..., HttpResponseBase]
+LARGEST_JSON = 4096  # bytes of a request that begins a session
+
+
+def json_api(view: View) -> View:
+    """Sign-in, refusals and errors as JSON that the upload page can show."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            if not request.user.is_authenticated:
+                raise SIGNED_OUT
+            return view(request, *args, **kwargs)
+        except Refused as refused:
+            return JsonResponse(refused.as_json(), status=refused.status)
+
+    return wrapped
+
+
+SIGNED_OUT = Refused(
+    "signed_out", "You are signed out", "Your session has ended.", "Sign in again and choose the same file: the upload goes on.", status=401
+)
+NO_SUCH_UPLOAD = Refused("no_such_upload", "There is no such upload", "It has ended or was never begun.", "Begin again.", status=404)
+STORE_DOWN = Refused(
+    "storage_unavailable", "The file store is out of reach", "Nothing is lost.", "Try again in a minute.", status=503
+)
+
+
+def own_upload(request: HttpRequest, pk: UUID, *, open_only: bool = True) -> Upload:
+    """The upload of this person, or 404; when `open_only`, ended ones are 404 too."""
+    uploads = Upload.objects.visible_to(request.user).select_related("job")
+    upload = (uploads.open() if open_only else uploads).filter(pk=pk).first()
+    if upload is None:
+        raise NO_SUCH_UPLOAD
+    upload.owner = request.user
+    return upload
+
+
+def _as_json(upload: Upload, status: int = 200) -> JsonResponse:
+    fields = {
+        "id": str(upload.pk),
+        "url": reverse("upload", args=[upload.pk]),
+        "file_name": upload.file_name,
+        "size": upload.size,
+        "part_size": upload.part_size,
+        "part_count": upload.part_count,
+        "received": upload.received(),
+        "status": upload.status,
+    }
+    return JsonResponse(fields, status=status)
+
+
+@json_api
+@require_POST
+def uploads(request: HttpRequest) -> HttpResponseBase:
+    """Begin a session: {"file_name", "size"} -> 201."""
+    try:
+        asked = json.loads(request.read(LARGEST_JSON))
+        file_name, size = asked["file_name"], asked["size"]
+        if not isinstance(file_name, str) or type(size) is not int:
+            raise TypeError
+    except (ValueError, KeyError, TypeError):
+        raise Refused("bad_request", "The request is not understood", 'Send {"file_name": text, "size": bytes}.', status=400) from None
+    try:
+        return _as_json(Upload.start(request.user, file_name, size), status=201)
+    except StorageUnavailable:
+        raise STORE_DOWN from None
+
+
+@json_api
+@require_GET
+def upload(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The state of a session, with the numbers of the parts that are whole."""
+    return _as_json(own_upload(request, pk, open_only=False))
+
+
+@json_api
+@require_http_methods(["GET", "PUT"])
+def part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
+    """GET: where to PUT part `number`. PUT: the part itself, when the object store does not take it directly."""
+    upload = own_upload(request, pk)
+    length = upload.part_length(number)
+    if length is None:
+        raise Refused("no_such_part", "There is no such part", f"This upload has parts 1 to {upload.part_count}.", status=404)
+    direct = upload.part_url(number, settings.UPLOAD_LIFETIME)
+    if request.method == "GET":
+        return JsonResponse({"url": direct or request.path, "direct": direct is not None})
+    if direct:
+        raise Refused("use_direct_url", "Send this part to the object store", "Ask for its address with GET.", status=409)
+    _write_part(request, upload, number, length)
+    return JsonResponse({}, status=204)
+
+
+def _write_part(request: HttpRequest, upload: Upload, number: int, length: int) -> None:
+    store, offset = objects("uploads"), (number - 1) * upload.part_size
+    try:
+        if int(request.headers.get("Content-Length") or -1) != length:
+            raise PartMismatch
+        store.write_part(upload.key, upload.token, number, length, offset, request)
+    except PartMismatch:
+        raise Refused(
+            "part_length", "The part has another length", f"Part {number} has {length:,} bytes.", "Send it again.", status=400
+        ) from None
+    except UploadGone:
+        raise NO_SUCH_UPLOAD from None
+    except StorageUnavailable:
+        raise STORE_DOWN from None
+
+
+@json_api
+@require_POST
+def complete(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """All parts are there: make the job. A second call gives the same job."""
+    upload = own_upload(request, pk, open_only=False)
+    try:
+        if missing := upload.missing():
+            refused = Refused("parts_missing", "Parts are missing", f"{len(missing)} of {upload.part_count} parts are not there.")
+            return JsonResponse(refused.as_json() | {"missing": missing}, status=409)
+        job = upload.complete()
+    except StorageUnavailable:
+        raise STORE_DOWN from None
+    return JsonResponse({"job_url": reverse("annotation", args=[job.pk])}, status=201)
+
+
+@json_api
+@require_POST
+def abort(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    own_upload(request, pk).abort()
+    return JsonResponse({}, status=204)

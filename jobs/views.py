@@ -1,0 +1,129 @@
+"""The pages of a researcher: upload, list, details, log, downloads."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from gas.objects import ObjectNotFound, objects
+from jobs.models import Job, Upload
+
+PAGE_SIZE = 20
+LONGEST_LOG = 1024**2  # bytes shown; the whole is a download
+
+
+def own_job(request: HttpRequest, pk: UUID) -> Job:
+    """The job that this person may see, or 404."""
+    job = Job.objects.visible_to(request.user).filter(pk=pk).first()
+    if job is None:
+        raise Http404("There is no such annotation.")
+    job.owner = request.user  # read already, with its plan
+    return job
+
+
+@login_required
+@require_safe
+def annotate(request: HttpRequest) -> HttpResponse:
+    plan = request.user.plan
+    context = {
+        "plan": plan,
+        "upload_limit": plan.upload_limit,
+        "upgrade_offered": plan.max_upload_bytes is not None,
+        "open_uploads": Upload.objects.visible_to(request.user).open(),
+    }
+    return render(request, "jobs/annotate.html", context)
+
+
+@login_required
+@require_safe
+def annotations(request: HttpRequest) -> HttpResponse:
+    jobs = Job.objects.visible_to(request.user).newest_first().defer("summary")
+    page = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
+    for job in page.object_list:
+        job.owner = request.user
+    context = {"page": page, "polling": any(job.is_active for job in page.object_list)}
+    return render(request, "jobs/_annotation_rows.html" if request.htmx else "jobs/annotations.html", context)
+
+
+@login_required
+@require_safe
+def annotation(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    context = {"job": job, "polling": job.is_active}
+    return render(request, "jobs/_annotation_status.html" if request.htmx else "jobs/annotation.html", context)
+
+
+@login_required
+@require_safe
+def annotation_log(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    if not job.log_key:
+        messages.info(request, f"There is no log of {job.file_name} yet." if job.is_active else f"{job.file_name} has no log.")
+        return redirect("annotation", pk=pk)
+    log = objects("results").read(job.log_key, LONGEST_LOG).decode("utf-8", "replace")
+    return render(request, "jobs/annotation_log.html", {"job": job, "log": log})
+
+
+@login_required
+@require_safe
+def annotation_result(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    return _result_download(request, job, job.result_key, job.result_name)
+
+
+@login_required
+@require_safe
+def annotation_index(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    return _result_download(request, job, job.index_key, f"{job.result_name}.tbi")
+
+
+@login_required
+@require_safe
+def annotation_input(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    content_type = "text/plain" if job.file_name.lower().endswith(".vcf") else "application/gzip"
+    return _download("uploads", job.input_key, job.file_name, content_type)
+
+
+@login_required
+@require_POST
+def annotation_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    if not job.cancel():
+        messages.info(request, f"{job.file_name} had ended before it could be cancelled.")
+    return redirect("annotation", pk=pk)
+
+
+@login_required
+@require_POST
+def annotation_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    if job.delete_soon():
+        messages.success(request, f"{job.file_name} and its result are deleted.")
+    return redirect("annotations")
+
+
+def _result_download(request: HttpRequest, job: Job, key: str, name: str) -> HttpResponse:
+    if not job.can_download:
+        if job.is_locked:
+            messages.warning(request, "The time to download this result on the Free plan is over. Premium opens it again.")
+        else:
+            messages.info(request, f"There is no result of {job.file_name} to download.")
+        return redirect("annotation", pk=job.pk)
+    return _download("results", key, name, "application/gzip")
+
+
+def _download(bucket: str, key: str, name: str, content_type: str) -> HttpResponse:
+    store = objects(bucket)
+    try:
+        store.size(key)
+    except ObjectNotFound:
+        raise Http404("The file is no longer there.") from None
+    url = store.download_url(key, filename=name, content_type=content_type, lifetime=settings.LINK_LIFETIME)
+    return redirect(url)
