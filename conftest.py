@@ -36,7 +36,10 @@ def own_folders(settings, tmp_path):
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STATIC_ROOT.mkdir()
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}  # a new dictionary: storages are made anew
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": plain,
+    }  # a new dictionary: storages are made anew
 
 
 @pytest.fixture(autouse=True)

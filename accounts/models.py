@@ -137,9 +137,7 @@ class Profile(models.Model):
 
     suggested_institution = models.CharField(max_length=200, blank=True, default="")
     identity_provider = models.CharField(max_length=100, blank=True, default="")
-    globus_username = models.CharField(
-        max_length=200, blank=True, default="", help_text="For display; it may change."
-    )
+    globus_username = models.CharField(max_length=200, blank=True, default="", help_text="For display; it may change.")
     globus_email = models.EmailField(blank=True, default="", help_text="The address that Globus asserts.")
 
     def __str__(self) -> str:

@@ -31,9 +31,7 @@ def no_linking_to_a_live_session(backend: Any, uid: str, user: User | None = Non
     if user is None:
         return
     if not user.social_auth.filter(provider=backend.name, uid=uid).exists():
-        raise SignInRefused(
-            backend, "You are signed in as somebody else; sign out before you change the identity."
-        )
+        raise SignInRefused(backend, "You are signed in as somebody else; sign out before you change the identity.")
 
 
 def no_staff(backend: Any, user: User | None = None, **_: Any) -> None:

@@ -14,7 +14,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-FIRST_HINT_AFTER = timedelta(seconds=5)  # whoever changes a row sends the first hint himself; this is the dispatcher's turn
+FIRST_HINT_AFTER = timedelta(
+    seconds=5
+)  # whoever changes a row sends the first hint himself; this is the dispatcher's turn
 LONGEST_HINT_PAUSE = timedelta(seconds=60)
 
 
@@ -42,10 +44,14 @@ class Leased(models.Model):
     MOVES: ClassVar[Mapping[str, Collection[str]]]
     status: Any
 
-    attempt = models.PositiveIntegerField(default=0, editable=False, help_text="The fencing token: rises with every claim.")
+    attempt = models.PositiveIntegerField(
+        default=0, editable=False, help_text="The fencing token: rises with every claim."
+    )
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     next_action_at = models.DateTimeField(null=True, blank=True, editable=False)
-    hints = models.PositiveIntegerField(default=0, editable=False, help_text="Sent by the dispatcher since the last change.")
+    hints = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Sent by the dispatcher since the last change."
+    )
 
     class Meta:
         abstract = True
@@ -69,7 +75,7 @@ class Leased(models.Model):
         return bool(changed)
 
     def postpone(self) -> bool:
-        """Put the next hint off, twice as far as the last; False when another dispatcher has done so or the row has moved on."""
+        """Put the next hint off, twice as far as the last; False when another dispatcher did so, or the row moved on."""
         pause = min(FIRST_HINT_AFTER * 2 ** min(self.hints, 10), LONGEST_HINT_PAUSE)
         due = type(self)._base_manager.filter(pk=self.pk, hints=self.hints, next_action_at__lte=Now())
         return bool(due.update(next_action_at=after(pause), hints=F("hints") + 1))

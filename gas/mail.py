@@ -36,7 +36,7 @@ def written_mails(limit: int = 50) -> list[dict[str, Any]]:
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    mail: ParsedMail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)  # type: ignore[assignment]
+    mail: ParsedMail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
     body = mail.get_body(("plain",))
     return {
         "subject": str(mail["subject"]),

@@ -375,8 +375,6 @@ def _copy_exactly(stream: Readable, target: BinaryIO, size: int) -> None:
             target.write(block)
             left -= len(block)
         if left or stream.read(1):
-            raise PartMismatch(
-                f"{size - left} bytes instead of {size}" if left else f"more than {size} bytes"
-            )
+            raise PartMismatch(f"{size - left} bytes instead of {size}" if left else f"more than {size} bytes")
     except OSError as error:  # Django's UnreadablePostError: the browser went away
         raise PartMismatch("the part broke off") from error

@@ -28,9 +28,7 @@ VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).absolute()
 STORAGE = env.str("STORAGE", "local" if DEBUG else "s3")
 BROKER = env.str("BROKER", "memory" if DEBUG else "sqs")
 
-DATABASES = {
-    "default": env.db("DATABASE_URL", f"sqlite:///{VAR_DIR}/gas.sqlite3" if DEBUG else environ.Env.NOTSET)
-}
+DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{VAR_DIR}/gas.sqlite3" if DEBUG else environ.Env.NOTSET)}
 _database = DATABASES["default"]
 if _database["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction that begins with a read and then writes would otherwise fail with "database is locked"
@@ -57,7 +55,10 @@ if "s3" in STORAGE or BROKER == "sqs":
 
 if STORAGE == "s3":
     _objects = {
-        name: {"BACKEND": "gas.aws.s3.S3ObjectStorage", "OPTIONS": {"bucket_name": bucket, "region_name": AWS_REGION}}
+        name: {
+            "BACKEND": "gas.aws.s3.S3ObjectStorage",
+            "OPTIONS": {"bucket_name": bucket, "region_name": AWS_REGION},
+        }
         for name, bucket in (("uploads", S3_UPLOADS_BUCKET), ("results", S3_RESULTS_BUCKET))
     }
 else:
@@ -94,7 +95,9 @@ EMAIL_HOST = env.str("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.int("EMAIL_PORT", 25)
 EMAIL_TIMEOUT = 20
 AWS_SES_REGION_NAME = AWS_REGION or None
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", "GAS <gas@localhost>" if DEBUG else environ.Env.NOTSET)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(
+    "DEFAULT_FROM_EMAIL", "GAS <gas@localhost>" if DEBUG else environ.Env.NOTSET
+)
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", "gas-support@localhost" if DEBUG else environ.Env.NOTSET)
 
 # --- jobs ----------------------------------------------------------------------------------------------------------
@@ -148,7 +151,6 @@ MIDDLEWARE = [
     "accounts.middleware.absolute_session_lifetime",
     "accounts.middleware.profile_completion",
     "social_django.middleware.SocialAuthExceptionMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
 ]
 ROOT_URLCONF = "gas.urls"
 WSGI_APPLICATION = "gas.wsgi.application"

@@ -1,7 +1,7 @@
 """Jobs, notifications and uploads for support staff: to look at, to retry, cancel and resend; never to edit."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -13,7 +13,7 @@ from jobs.models import Job, Notification, Upload
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows whose states only the code may set: nothing is added, edited or deleted by hand."""
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:  # noqa: ARG002
         return [field.name for field in self.model._meta.fields]
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
@@ -27,13 +27,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, f"{sum(results)} {done}.", messages.SUCCESS)
         if not all(results):
             self.message_user(
-                request, f"{len(results) - sum(results)} left as they were: their state does not allow it.", messages.WARNING
+                request,
+                f"{len(results) - sum(results)} left as they were: their state does not allow it.",
+                messages.WARNING,
             )
 
 
 class NotificationInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Notification
-    fields = readonly_fields = ["kind", "status", "attempt", "next_action_at", "sent_at", "error"]
+    fields: ClassVar[list[Any]] = ["kind", "status", "attempt", "next_action_at", "sent_at", "error"]
+    readonly_fields = fields
     can_delete = False
     extra = 0
 
@@ -43,10 +46,26 @@ class NotificationInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
-    list_display = ["id", "file_name", "owner", "status", "error_code", "submitted_at", "started_at", "finished_at", "attempt"]
+    list_display = [
+        "id",
+        "file_name",
+        "owner",
+        "status",
+        "error_code",
+        "submitted_at",
+        "started_at",
+        "finished_at",
+        "attempt",
+    ]
     list_filter = ["status", "submitted_at", "error_code"]
     list_select_related = ["owner"]
-    search_fields = ["=id", "file_name", "owner__email", "owner__profile__globus_email", "owner__emailaddress__email"]
+    search_fields = [
+        "=id",
+        "file_name",
+        "owner__email",
+        "owner__profile__globus_email",
+        "owner__emailaddress__email",
+    ]
     search_help_text = "Job id, e-mail address or file name"
     date_hierarchy = "submitted_at"
     ordering = ["-submitted_at"]

@@ -15,7 +15,8 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from gas.objects import ObjectNotFound, StorageUnavailable, objects
-from jobs.annotation.forkserver import ForkServer, Limits, Run
+from jobs.annotation.child import Limits
+from jobs.annotation.forkserver import ForkServer, Run
 from jobs.models import Job
 from jobs.models.job import Result
 
@@ -38,7 +39,8 @@ class Stopped(Exception):
 class Heartbeat:
     """Renews the lease of a running job every second from a thread of its own, and notes the progress of its run.
 
-    When the row says stop, or the database was out of reach for as long as the lease lasts, the run is killed and `stopped` set.
+    When the row says stop, or the database was out of reach for as long as the lease lasts, the run is killed and
+    `stopped` is set.
     """
 
     def __init__(self, job: Job) -> None:
@@ -99,7 +101,10 @@ def annotate(job: Job) -> None:
 
 
 def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
-    source, output = scratch / "input" / job.file_name, scratch / "output"  # the log names the file as its owner does
+    source, output = (
+        scratch / "input" / job.file_name,
+        scratch / "output",
+    )  # the log names the file as its owner does
     source.parent.mkdir()
     output.mkdir()
     objects("uploads").fetch_file(job.input_key, source)

@@ -18,7 +18,10 @@ HOUR = 3_600_000  # milliseconds
 
 
 @dramatiq.actor(
-    queue_name="annotate", max_retries=0, notify_shutdown=True, time_limit=settings.ANNOTATOR_WALL_SECONDS * 1000 + 2 * HOUR
+    queue_name="annotate",
+    max_retries=0,
+    notify_shutdown=True,
+    time_limit=settings.ANNOTATOR_WALL_SECONDS * 1000 + 2 * HOUR,
 )
 def annotate_job(job_id: str) -> None:
     """Annotate one job. On shutdown it goes back at once; an unexpected error is logged and spends a try."""
@@ -56,7 +59,7 @@ def notify_job(notification_id: str) -> None:
         mail.send()
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as error:
         notification.failed(f"Refused by the mail server: {error}")
-    except Exception as error:  # noqa: BLE001 (each mail backend has errors of its own)
+    except Exception as error:
         log.warning("notification %s was not sent", notification.pk, exc_info=True)
         notification.try_later(f"{type(error).__name__}: {error}")
     else:

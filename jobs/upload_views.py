@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.views import signed_in
 from gas.objects import PartMismatch, StorageUnavailable, UploadGone, objects
 from jobs.models import Upload
 from jobs.refusals import Refused
@@ -36,21 +37,35 @@ def json_api(view: View) -> View:
 
 
 SIGNED_OUT = Refused(
-    "signed_out", "You are signed out", "Your session has ended.", "Sign in again and choose the same file: the upload goes on.", status=401
+    "signed_out",
+    "You are signed out",
+    "Your session has ended.",
+    "Sign in again and choose the same file: the upload goes on.",
+    status=401,
 )
-NO_SUCH_UPLOAD = Refused("no_such_upload", "There is no such upload", "It has ended or was never begun.", "Begin again.", status=404)
+NO_SUCH_UPLOAD = Refused(
+    "no_such_upload",
+    "There is no such upload",
+    "It has ended or was never begun.",
+    "Begin again.",
+    status=404,
+)
 STORE_DOWN = Refused(
-    "storage_unavailable", "The file store is out of reach", "Nothing is lost.", "Try again in a minute.", status=503
+    "storage_unavailable",
+    "The file store is out of reach",
+    "Nothing is lost.",
+    "Try again in a minute.",
+    status=503,
 )
 
 
 def own_upload(request: HttpRequest, pk: UUID, *, open_only: bool = True) -> Upload:
     """The upload of this person, or 404; when `open_only`, ended ones are 404 too."""
-    uploads = Upload.objects.visible_to(request.user).select_related("job")
-    upload = (uploads.open() if open_only else uploads).filter(pk=pk).first()
+    uploads = Upload.objects.visible_to(signed_in(request)).select_related("job")
+    upload: Upload | None = (uploads.open() if open_only else uploads).filter(pk=pk).first()
     if upload is None:
         raise NO_SUCH_UPLOAD
-    upload.owner = request.user
+    upload.owner = signed_in(request)
     return upload
 
 
@@ -78,9 +93,14 @@ def uploads(request: HttpRequest) -> HttpResponseBase:
         if not isinstance(file_name, str) or type(size) is not int:
             raise TypeError
     except (ValueError, KeyError, TypeError):
-        raise Refused("bad_request", "The request is not understood", 'Send {"file_name": text, "size": bytes}.', status=400) from None
+        raise Refused(
+            "bad_request",
+            "The request is not understood",
+            'Send {"file_name": text, "size": bytes}.',
+            status=400,
+        ) from None
     try:
-        return _as_json(Upload.start(request.user, file_name, size), status=201)
+        return _as_json(Upload.start(signed_in(request), file_name, size), status=201)
     except StorageUnavailable:
         raise STORE_DOWN from None
 
@@ -99,12 +119,22 @@ def part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
     upload = own_upload(request, pk)
     length = upload.part_length(number)
     if length is None:
-        raise Refused("no_such_part", "There is no such part", f"This upload has parts 1 to {upload.part_count}.", status=404)
+        raise Refused(
+            "no_such_part",
+            "There is no such part",
+            f"This upload has parts 1 to {upload.part_count}.",
+            status=404,
+        )
     direct = upload.part_url(number, settings.UPLOAD_LIFETIME)
     if request.method == "GET":
         return JsonResponse({"url": direct or request.path, "direct": direct is not None})
     if direct:
-        raise Refused("use_direct_url", "Send this part to the object store", "Ask for its address with GET.", status=409)
+        raise Refused(
+            "use_direct_url",
+            "Send this part to the object store",
+            "Ask for its address with GET.",
+            status=409,
+        )
     _write_part(request, upload, number, length)
     return JsonResponse({}, status=204)
 
@@ -117,7 +147,11 @@ def _write_part(request: HttpRequest, upload: Upload, number: int, length: int) 
         store.write_part(upload.key, upload.token, number, length, offset, request)
     except PartMismatch:
         raise Refused(
-            "part_length", "The part has another length", f"Part {number} has {length:,} bytes.", "Send it again.", status=400
+            "part_length",
+            "The part has another length",
+            f"Part {number} has {length:,} bytes.",
+            "Send it again.",
+            status=400,
         ) from None
     except UploadGone:
         raise NO_SUCH_UPLOAD from None
@@ -132,7 +166,11 @@ def complete(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     upload = own_upload(request, pk, open_only=False)
     try:
         if missing := upload.missing():
-            refused = Refused("parts_missing", "Parts are missing", f"{len(missing)} of {upload.part_count} parts are not there.")
+            refused = Refused(
+                "parts_missing",
+                "Parts are missing",
+                f"{len(missing)} of {upload.part_count} parts are not there.",
+            )
             return JsonResponse(refused.as_json() | {"missing": missing}, status=409)
         job = upload.complete()
     except StorageUnavailable:

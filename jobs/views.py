@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.views import signed_in
 from gas.objects import ObjectNotFound, objects
 from jobs.models import Job, Upload
 
@@ -17,24 +18,29 @@ PAGE_SIZE = 20
 LONGEST_LOG = 1024**2  # bytes shown; the whole is a download
 
 
+def is_htmx(request: HttpRequest) -> bool:
+    """Whether only the live part of a page is asked for."""
+    return "HX-Request" in request.headers
+
+
 def own_job(request: HttpRequest, pk: UUID) -> Job:
     """The job that this person may see, or 404."""
-    job = Job.objects.visible_to(request.user).filter(pk=pk).first()
+    job: Job | None = Job.objects.visible_to(signed_in(request)).filter(pk=pk).first()
     if job is None:
         raise Http404("There is no such annotation.")
-    job.owner = request.user  # read already, with its plan
+    job.owner = signed_in(request)  # read already, with its plan
     return job
 
 
 @login_required
 @require_safe
 def annotate(request: HttpRequest) -> HttpResponse:
-    plan = request.user.plan
+    plan = signed_in(request).plan
     context = {
         "plan": plan,
         "upload_limit": plan.upload_limit,
         "upgrade_offered": plan.max_upload_bytes is not None,
-        "open_uploads": Upload.objects.visible_to(request.user).open(),
+        "open_uploads": Upload.objects.visible_to(signed_in(request)).open(),
     }
     return render(request, "jobs/annotate.html", context)
 
@@ -42,12 +48,12 @@ def annotate(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def annotations(request: HttpRequest) -> HttpResponse:
-    jobs = Job.objects.visible_to(request.user).newest_first().defer("summary")
+    jobs = Job.objects.visible_to(signed_in(request)).newest_first().defer("summary")
     page = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
     for job in page.object_list:
-        job.owner = request.user
+        job.owner = signed_in(request)
     context = {"page": page, "polling": any(job.is_active for job in page.object_list)}
-    return render(request, "jobs/_annotation_rows.html" if request.htmx else "jobs/annotations.html", context)
+    return render(request, "jobs/_annotation_rows.html" if is_htmx(request) else "jobs/annotations.html", context)
 
 
 @login_required
@@ -55,7 +61,7 @@ def annotations(request: HttpRequest) -> HttpResponse:
 def annotation(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
     context = {"job": job, "polling": job.is_active}
-    return render(request, "jobs/_annotation_status.html" if request.htmx else "jobs/annotation.html", context)
+    return render(request, "jobs/_annotation_status.html" if is_htmx(request) else "jobs/annotation.html", context)
 
 
 @login_required
@@ -63,7 +69,10 @@ def annotation(request: HttpRequest, pk: UUID) -> HttpResponse:
 def annotation_log(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
     if not job.log_key:
-        messages.info(request, f"There is no log of {job.file_name} yet." if job.is_active else f"{job.file_name} has no log.")
+        messages.info(
+            request,
+            f"There is no log of {job.file_name} yet." if job.is_active else f"{job.file_name} has no log.",
+        )
         return redirect("annotation", pk=pk)
     log = objects("results").read(job.log_key, LONGEST_LOG).decode("utf-8", "replace")
     return render(request, "jobs/annotation_log.html", {"job": job, "log": log})
@@ -112,7 +121,9 @@ def annotation_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _result_download(request: HttpRequest, job: Job, key: str, name: str) -> HttpResponse:
     if not job.can_download:
         if job.is_locked:
-            messages.warning(request, "The time to download this result on the Free plan is over. Premium opens it again.")
+            messages.warning(
+                request, "The time to download this result on the Free plan is over. Premium opens it again."
+            )
         else:
             messages.info(request, f"There is no result of {job.file_name} to download.")
         return redirect("annotation", pk=job.pk)

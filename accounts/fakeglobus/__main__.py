@@ -12,9 +12,7 @@ from accounts.fakeglobus import FakeGlobus
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        "python -m accounts.fakeglobus", description="A stand-in for Globus on loopback."
-    )
+    parser = argparse.ArgumentParser("python -m accounts.fakeglobus", description="A stand-in for Globus on loopback.")
     parser.add_argument("--port", type=int, default=8001)
     parser.add_argument("--client", default="dev-client:dev-secret", metavar="ID:SECRET")
     parser.add_argument("--redirect", action="append", required=True, metavar="URI", help="may be repeated")

@@ -29,9 +29,7 @@ class FakeGlobus(Provider):
         debug: bool | None = None,
     ) -> None:
         if not (settings.DEBUG if debug is None else debug):
-            raise ImproperlyConfigured(
-                "The stand-in for Globus, which lets in anybody, starts only with DEBUG on."
-            )
+            raise ImproperlyConfigured("The stand-in for Globus, which lets in anybody, starts only with DEBUG on.")
         self._httpd = _Server(("127.0.0.1", port), _Handler)
         self._httpd.provider = self
         serve = self._httpd.serve_forever

@@ -60,9 +60,7 @@ class Browser:
 
     def post_bare(self, path: str, data=None) -> requests.Response:
         where = urljoin(self.site, path)
-        return self.session.post(
-            where, data, headers={"Referer": self.site}, allow_redirects=False, timeout=20
-        )
+        return self.session.post(where, data, headers={"Referer": self.site}, allow_redirects=False, timeout=20)
 
     def begin(self, next_page: str | None = None) -> str:
         """Ask to sign in; the address at Globus."""

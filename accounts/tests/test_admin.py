@@ -39,9 +39,7 @@ def test_wrong_password(client, root):
 
 
 def test_sign_in_is_rate_limited(client, root):
-    answers = [
-        client.post("/admin/login/", {"username": "root", "password": "x"}).status_code for _ in range(31)
-    ]
+    answers = [client.post("/admin/login/", {"username": "root", "password": "x"}).status_code for _ in range(31)]
     assert answers == [200] * 30 + [429]
 
 
@@ -124,9 +122,7 @@ def test_support_makes_nobody_staff_and_no_plan_larger(client, rosalind):
 
 
 def test_superuser_changes_a_plan(signed_in):
-    signed_in.post(
-        "/admin/accounts/plan/free/change/", {"name": "Free", "max_upload_bytes": 1, "retention": "1"}
-    )
+    signed_in.post("/admin/accounts/plan/free/change/", {"name": "Free", "max_upload_bytes": 1, "retention": "1"})
     assert Plan.objects.get(pk="free").max_upload_bytes == 1
     assert signed_in.get("/admin/accounts/plan/add/").status_code == 403
     assert signed_in.get("/admin/accounts/user/add/").status_code == 403

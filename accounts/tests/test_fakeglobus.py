@@ -125,9 +125,7 @@ def test_any_other_person_is_the_same_after_a_restart(provider):
     assert "identity_set" not in claims  # its scope was not asked for
 
 
-@pytest.mark.parametrize(
-    "person", [{"name": "X", "email": "no-address"}, {"name": " ", "email": "x@example.org"}, {}]
-)
+@pytest.mark.parametrize("person", [{"name": "X", "email": "no-address"}, {"name": " ", "email": "x@example.org"}, {}])
 def test_person_without_name_or_address_is_asked_again(provider, person):
     answer = requests.post(authorize(provider), person, timeout=10)
     assert answer.status_code == 400
@@ -139,9 +137,7 @@ def test_person_without_name_or_address_is_asked_again(provider, person):
     [{"client_id": "another"}, {"redirect_uri": "https://evil.example/"}, {"redirect_uri": BACK + "x"}],
 )
 def test_unknown_client_or_address_gets_no_code(provider, changes):
-    answer = requests.post(
-        authorize(provider, **changes), {"identity": FREE.sub}, allow_redirects=False, timeout=10
-    )
+    answer = requests.post(authorize(provider, **changes), {"identity": FREE.sub}, allow_redirects=False, timeout=10)
     assert answer.status_code == 400
 
 
@@ -170,26 +166,19 @@ def test_remembers_the_person_unless_asked_to_sign_in_anew(provider):
     session = requests.Session()
     session.post(authorize(provider), {"identity": FREE.sub}, allow_redirects=False, timeout=10)
     assert session.get(authorize(provider), allow_redirects=False, timeout=10).status_code == 302
-    assert (
-        session.get(authorize(provider, prompt="login"), allow_redirects=False, timeout=10).status_code == 200
-    )
+    assert session.get(authorize(provider, prompt="login"), allow_redirects=False, timeout=10).status_code == 200
     session.close()
 
 
 def test_methods_and_paths_it_does_not_know(provider):
     assert requests.get(f"{provider.issuer}/v2/oauth2/token/revoke", timeout=10).status_code == 405
     assert requests.get(f"{provider.issuer}/nowhere", timeout=10).status_code == 404
-    assert (
-        requests.post(f"{provider.issuer}/v2/oauth2/token/revoke", {"token": "x"}, timeout=10).status_code
-        == 401
-    )
+    assert requests.post(f"{provider.issuer}/v2/oauth2/token/revoke", {"token": "x"}, timeout=10).status_code == 401
 
 
 def test_signed_out_page_links_back_to_its_client_only(provider):
     where = f"{provider.issuer}/v2/web/logout"
-    ours = requests.get(
-        where, {"redirect_uri": "http://localhost:8000/", "redirect_name": "GAS"}, timeout=10
-    ).text
+    ours = requests.get(where, {"redirect_uri": "http://localhost:8000/", "redirect_name": "GAS"}, timeout=10).text
     assert 'href="http://localhost:8000/"' in ours
     for other in ("javascript:alert(1)", "https://evil.example/"):
         assert other not in requests.get(where, {"redirect_uri": other}, timeout=10).text

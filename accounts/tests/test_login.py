@@ -39,9 +39,7 @@ def test_first_sign_in_makes_an_account(browser, globus):
     user = User.objects.get()
     assert (user.full_name, user.email, user.mail_address) == (FREE.name, "", FREE.email)
     assert (user.plan.code, user.is_staff, user.has_usable_password()) == ("free", False, False)
-    assert list(UserSocialAuth.objects.values_list("user", "provider", "uid")) == [
-        (user.pk, "globus", FREE.sub)
-    ]
+    assert list(UserSocialAuth.objects.values_list("user", "provider", "uid")) == [(user.pk, "globus", FREE.sub)]
     assert list(UserSession.objects.values_list("user", "session_key")) == [(user.pk, browser.session_key)]
     profile = Profile.objects.get()
     assert (profile.globus_username, profile.suggested_institution) == (FREE.email, FREE.organization)

@@ -83,9 +83,7 @@ def test_by_address(db):
 
 def test_createsuperuser(db, monkeypatch):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "correct horse battery staple")
-    call_command(
-        "createsuperuser", username="root", email="root@example.org", interactive=False, stdout=StringIO()
-    )
+    call_command("createsuperuser", username="root", email="root@example.org", interactive=False, stdout=StringIO())
     root = User.objects.get(username="root")
     assert (root.is_staff, root.is_superuser, root.email) == (True, True, "root@example.org")
     assert root.check_password("correct horse battery staple")

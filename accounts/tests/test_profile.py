@@ -133,9 +133,7 @@ def test_confirmed_address_is_replaced_by_the_next_one(signed_in, mailoutbox):
         signed_in.complete_profile(email=address)
         signed_in.post(link_in(mailoutbox[-1]))
         assert User.objects.get().mail_address == address
-    assert list(EmailAddress.objects.values_list("email", "verified", "primary")) == [
-        ("third@example.org", True, True)
-    ]
+    assert list(EmailAddress.objects.values_list("email", "verified", "primary")) == [("third@example.org", True, True)]
 
 
 def test_going_back_to_the_old_address_withdraws_the_new_one(signed_in, mailoutbox):

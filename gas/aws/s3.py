@@ -57,9 +57,7 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
     @cached_property
     def client(self) -> "S3Client":
         """One for all threads; S3Storage's own `connection` would build one for each."""
-        client: S3Client = self._create_session().client(
-            "s3", region_name=self.region_name, config=self.client_config
-        )
+        client: S3Client = self._create_session().client("s3", region_name=self.region_name, config=self.client_config)
         return client
 
     def browser_origin(self) -> str:
@@ -70,9 +68,7 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
 
     def put_file(self, key: str, path: Path) -> None:
         with _translated(key):
-            self.client.upload_file(
-                str(path), self.bucket_name, check_key(key), ExtraArgs=STORED_AS, Config=TRANSFER
-            )
+            self.client.upload_file(str(path), self.bucket_name, check_key(key), ExtraArgs=STORED_AS, Config=TRANSFER)
 
     def fetch_file(self, key: str, path: Path) -> None:
         with _translated(key):
@@ -147,9 +143,7 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
     def abort_upload(self, key: str, token: str) -> None:
         try:
             with _translated(key):
-                self.client.abort_multipart_upload(
-                    Bucket=self.bucket_name, Key=check_key(key), UploadId=token
-                )
+                self.client.abort_multipart_upload(Bucket=self.bucket_name, Key=check_key(key), UploadId=token)
         except UploadGone:
             pass
 
@@ -169,9 +163,7 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
             return [part for page in pages for part in page.get("Parts", ())]
 
     def _complete(self, key: str, token: str, parts: "list[PartTypeDef]") -> None:
-        etags: list[CompletedPartTypeDef] = [
-            {"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts
-        ]
+        etags: list[CompletedPartTypeDef] = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts]
         with _translated(key):
             self.client.complete_multipart_upload(
                 Bucket=self.bucket_name, Key=key, UploadId=token, MultipartUpload={"Parts": etags}
@@ -184,9 +176,7 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
             return False
 
     def _uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
-        pages = self.client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=self.bucket_name, Prefix=prefix
-        )
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket_name, Prefix=prefix)
         for page in pages:
             yield from ((upload["Key"], upload["UploadId"]) for upload in page.get("Uploads", ()))
 
@@ -208,9 +198,7 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
 
     def _delete_all(self, versions: "list[ObjectIdentifierTypeDef]") -> None:
         if versions:
-            answer = self.client.delete_objects(
-                Bucket=self.bucket_name, Delete={"Objects": versions, "Quiet": True}
-            )
+            answer = self.client.delete_objects(Bucket=self.bucket_name, Delete={"Objects": versions, "Quiet": True})
             if answer.get("Errors"):
                 raise StorageUnavailable(f"not deleted: {answer['Errors'][0]}")
 
@@ -246,9 +234,7 @@ def _translated(key: str) -> Iterator[None]:
         code = _code(error)
         if code in {"NoSuchKey", "NotFound", "404"}:
             raise ObjectNotFound(key) from error
-        raise (
-            UploadGone(key) if code == "NoSuchUpload" else StorageUnavailable(f"{key}: {error}")
-        ) from error
+        raise (UploadGone(key) if code == "NoSuchUpload" else StorageUnavailable(f"{key}: {error}")) from error
     except FileNotFoundError:
         raise  # the caller's own file
     except (BotoCoreError, Boto3Error, OSError) as error:

@@ -79,9 +79,7 @@ class HeartbeatSQSBroker(SQSBroker):  # type: ignore[misc]
 
     @cached_property
     def sqs(self) -> "SQSServiceResource":
-        config = Config(
-            connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}
-        )
+        config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
         return boto3.Session().resource("sqs", region_name=self.region_name, config=config)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 1000) -> "Consumer":

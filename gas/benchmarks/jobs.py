@@ -66,7 +66,11 @@ def is_annotator(process: Path) -> bool:
 
 def seconds_of(var: Path, job_urls: list[str]) -> tuple[list[float], float]:
     """Latency of each job, and the time from the first submission to the last end."""
-    rows = sqlite3.connect(var / "gas.sqlite3").execute("SELECT id, submitted_at, finished_at, status FROM jobs_job").fetchall()
+    rows = (
+        sqlite3.connect(var / "gas.sqlite3")
+        .execute("SELECT id, submitted_at, finished_at, status FROM jobs_job")
+        .fetchall()
+    )
     wanted = {url.strip("/").rpartition("/")[2].replace("-", "") for url in job_urls}
     chosen = [row for row in rows if row[0] in wanted]
     assert len(chosen) == len(job_urls) and all(row[3] == "COMPLETED" for row in chosen), "not all jobs completed"
@@ -117,7 +121,9 @@ def main() -> None:
                     visitor.wait_for_end(job, pause=0.2, timeout=120)
             latencies, span = seconds_of(folder / "var", burst)
             report("burst, from 4 senders", latencies, span)
-            print(f"{'':28} at most {sampler.annotators} annotators at once, {sampler.megabytes} MB (PSS) in all processes")
+            print(
+                f"{'':28} at most {sampler.annotators} annotators at once, {sampler.megabytes} MB (PSS) in all processes"
+            )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ class Peak:
         self._over.set()
         self._thread.join()
         seconds = time.monotonic() - self._begin
-        print(f"{self._stage:34} server {self.server // 1024:4} MB   annotator {self.annotator // 1024:4} MB   {seconds:6.1f} s")
+        print(
+            f"{self._stage:34} server {self.server // 1024:4} MB   annotator {self.annotator // 1024:4} MB   {seconds:6.1f} s"
+        )
 
     def _watch(self) -> None:
         while not self._over.wait(0.1):

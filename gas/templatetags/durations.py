@@ -1,4 +1,4 @@
-"""Times in words. Django's own `timesince` calls everything below a minute "0 minutes", which most jobs take."""
+"""Times in words. Django's own `timesince` knows nothing below a minute, and most jobs take seconds."""
 
 from datetime import UTC, datetime, timedelta
 

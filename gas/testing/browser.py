@@ -18,14 +18,14 @@ QUIET = [
     "--disable-quic",
 ]
 REPORT_VIOLATIONS = """
-document.addEventListener("securitypolicyviolation", (event) =>
-  window.reportViolation(`${event.violatedDirective}: ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`));
+document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
+  window.reportViolation(`${violatedDirective}: ${blockedURI} at ${sourceFile}:${lineNumber}`));
 """
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser; it must end before other code of this thread uses Django's ORM, for Playwright runs an event loop."""
+    """The browser. While it runs, so does Playwright's event loop: this thread cannot use Django's ORM."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
         yield browser
@@ -33,9 +33,10 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """A person with a browser window at `url`. `faults` are the CSP violations, console errors and exceptions so far.
+    """A person with a browser window at `url`.
 
-    Only those of our own pages: the stand-in for Globus is at another address.
+    `faults` are the CSP violations, console errors and exceptions so far, of our own pages only: the stand-in for
+    Globus is at another address.
     """
 
     def __init__(self, browser: Browser, url: str) -> None:
@@ -60,7 +61,7 @@ class Visit:
         return faults
 
     def sign_in(self, name: str, email: str) -> None:
-        """By the stand-in Globus, from the sign-in page, to where the person was heading; the first time with a profile."""
+        """From the sign-in page, by the stand-in Globus and the first profile, to where the person was heading."""
         self.page.locator("#globus").click()
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("E-mail").fill(email)

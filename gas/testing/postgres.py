@@ -24,9 +24,7 @@ PLAIN = {"LC_ALL": "C", "PGOPTIONS": ""}
 def binary(name: str) -> Path | None:
     """Where `name` (initdb, postgres, ...) of the newest PostgreSQL is: Debian keeps them out of PATH."""
     found = shutil.which(name)
-    versions = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[-3])
-    )
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[-3]))
     return Path(found) if found else versions[-1] if versions else None
 
 

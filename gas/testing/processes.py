@@ -83,9 +83,7 @@ class Process:
 
     def output(self) -> str:
         size = os.fstat(self._output.fileno()).st_size
-        return os.pread(self._output.fileno(), size, 0).decode(
-            errors="replace"
-        )  # the child shares the offset
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")  # the child shares the offset
 
     def wait_for(self, what: str | Callable[[str], object], timeout: float = 20) -> str:
         """Wait until the output has the text `what`, or `what(output)` is true; returns the output."""

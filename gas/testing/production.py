@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,12 @@ from gas.testing.postgres import PostgresCluster
 from gas.testing.processes import Process
 
 BUCKETS = ("gas-uploads", "gas-results")
+
+
+def client(service: str, aws: LocalAWS) -> Any:
+    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=aws.region)
+    connect: Callable[..., Any] = session.client
+    return connect(service, endpoint_url=aws.url)
 
 
 class Production:
@@ -65,7 +71,12 @@ class Production:
         return Process([sys.executable, "manage.py", "dispatch"], env=self.env, cwd=settings.BASE_DIR)
 
     def web(self) -> Process:
-        command = [Path(sys.executable).with_name("gunicorn"), "gas.wsgi", f"--bind=127.0.0.1:{self.port}", "--threads=4"]
+        command = [
+            str(Path(sys.executable).with_name("gunicorn")),
+            "gas.wsgi",
+            f"--bind=127.0.0.1:{self.port}",
+            "--threads=4",
+        ]
         return Process([*command, "--no-control-socket"], env=self.env, cwd=settings.BASE_DIR)
 
     def globus(self) -> Process:
@@ -75,7 +86,7 @@ class Production:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database) as connection:
-            return connection.execute(query, values).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query, values).fetchall()
 
     def value(self, query: str, *values: Any) -> Any:
         rows = self.rows(query, *values)
@@ -102,18 +113,15 @@ class Production:
         return sorted((self.var / "mail").glob("*.eml"))
 
     def _client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        return boto3.client(service, endpoint_url=self.aws.url, region_name=self.aws.region, **keys)  # type: ignore[call-overload]
+        return client(service, self.aws)
 
 
 @contextmanager
 def services() -> Iterator[tuple[PostgresCluster, LocalAWS, Proxy]]:
     """PostgreSQL, local AWS with the buckets made, and the proxy before SQS."""
     with PostgresCluster() as cluster, LocalAWS() as aws, Proxy(aws.port) as sqs:
-        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        s3 = boto3.client("s3", endpoint_url=aws.url, region_name=aws.region, **keys)
         for bucket in BUCKETS:
-            s3.create_bucket(Bucket=bucket)
+            client("s3", aws).create_bucket(Bucket=bucket)
         yield cluster, aws, sqs
 
 

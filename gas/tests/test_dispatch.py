@@ -92,7 +92,7 @@ def test_a_database_out_of_reach_does_not_end_the_dispatcher(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_once_does_the_work_itself_when_the_broker_is_in_memory(researcher, make_upload):
-    upload = make_upload(researcher)
+    make_upload(researcher)
     Upload.objects.update(expires_at=Now(), next_action_at=Now())
     out = StringIO()
     call_command("dispatch", "--once", stdout=out)

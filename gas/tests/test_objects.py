@@ -217,9 +217,7 @@ def test_parts_that_do_not_add_up(storage):
     with pytest.raises(PartMismatch):
         storage.finish_upload(KEY, token, 0)
     send(storage, token, 2, SECOND)
-    for total in (
-        (len(SECOND), len(FIRST + SECOND)) if storage.part_url(KEY, token, 1, 1, MINUTE) is None else (3,)
-    ):
+    for total in (len(SECOND), len(FIRST + SECOND)) if storage.part_url(KEY, token, 1, 1, MINUTE) is None else (3,):
         with pytest.raises(PartMismatch):
             storage.finish_upload(KEY, token, total)
     send(storage, token, 1, FIRST)  # nothing was lost
@@ -307,9 +305,7 @@ class Broken(io.RawIOBase):
         raise self.error
 
 
-@pytest.mark.parametrize(
-    "stream", [io.BytesIO(b"abcd"), io.BytesIO(b"abcdef"), Broken(UnreadablePostError())]
-)
+@pytest.mark.parametrize("stream", [io.BytesIO(b"abcd"), io.BytesIO(b"abcdef"), Broken(UnreadablePostError())])
 def test_a_part_of_the_wrong_length_is_not_received(local, stream):
     token = local.begin_upload(KEY)
     local.write_part(KEY, token, 1, 5, 0, io.BytesIO(b"right"))
@@ -351,9 +347,7 @@ def test_a_killed_writer_leaves_no_part_and_no_lock(local, tmp_path):
     script = KILLED.replace("{key}", KEY).replace("{token}", token)
     with Process([sys.executable, "-c", script, tmp_path]) as process:
         process.wait_for("half")
-        with pytest.raises(
-            StorageUnavailable
-        ):  # somebody writes: no late writer may reach the finished object
+        with pytest.raises(StorageUnavailable):  # somebody writes: no late writer may reach the finished object
             local.finish_upload(KEY, token, 5)
         process.kill()
     assert local.received_parts(KEY, token) == {1: 5}

@@ -73,9 +73,7 @@ def test_the_command_gets_a_database_and_its_status_is_ours():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_and_the_cluster_end_on_a_signal(number):
     needs("postgresql")
-    script = (
-        "import os, time; print('pid', os.getpid(), os.environ['DATABASE_URL'], flush=True); time.sleep(60)"
-    )
+    script = "import os, time; print('pid', os.getpid(), os.environ['DATABASE_URL'], flush=True); time.sleep(60)"
     with Process([*MODULE, "--", sys.executable, "-c", script], cwd=PROJECT) as process:
         line = process.wait_for("pid").split()
         pid, url = int(line[1]), line[2]

@@ -28,9 +28,7 @@ def on_aws(monkeypatch):
     for name, value in environment("").items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    return lambda bucket="gas-results", region="eu-west-1": S3ObjectStorage(
-        bucket_name=bucket, region_name=region
-    )
+    return lambda bucket="gas-results", region="eu-west-1": S3ObjectStorage(bucket_name=bucket, region_name=region)
 
 
 @pytest.fixture
@@ -88,9 +86,7 @@ def test_the_origin_needs_no_credentials(on_aws, monkeypatch):
 
 def test_a_link_gives_the_file_its_name_and_type(s3, source):
     s3.put_file(KEY, source)
-    url = s3.download_url(
-        KEY, filename='Zoë "x".vcf', content_type="text/plain", lifetime=timedelta(minutes=5)
-    )
+    url = s3.download_url(KEY, filename='Zoë "x".vcf', content_type="text/plain", lifetime=timedelta(minutes=5))
     assert query(url)["X-Amz-Expires"] == "300"
     answer = requests.get(url, timeout=10)
     assert answer.content == b"result"

@@ -29,10 +29,7 @@ PRODUCTION = {
 
 def load(environment: dict[str, str], expression: str = "None") -> subprocess.CompletedProcess[str]:
     """Import the settings in a process that reads no .env of this machine."""
-    code = (
-        "import environ; environ.Env.read_env = lambda *a, **k: None\n"
-        f"import gas.settings as s; print({expression})"
-    )
+    code = f"import environ; environ.Env.read_env = lambda *a, **k: None\nimport gas.settings as s; print({expression})"
     clean = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | environment
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=clean, capture_output=True, text=True, check=False
@@ -66,10 +63,7 @@ def test_production_never_points_at_the_stand_in(url):
 
 
 def test_debug_is_off_unless_said():
-    assert (
-        load({key: value for key, value in PRODUCTION.items() if key != "DEBUG"}, "s.DEBUG").stdout
-        == "False\n"
-    )
+    assert load({key: value for key, value in PRODUCTION.items() if key != "DEBUG"}, "s.DEBUG").stdout == "False\n"
 
 
 def test_production_hardens_the_browsers_side():
@@ -77,6 +71,4 @@ def test_production_hardens_the_browsers_side():
         "s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.SECURE_SSL_REDIRECT, "
         "s.SECURE_HSTS_SECONDS, s.SESSION_COOKIE_SAMESITE"
     )
-    assert load(PRODUCTION, expression).stdout == (
-        "__Host-sessionid __Host-csrftoken True True True 31536000 Lax\n"
-    )
+    assert load(PRODUCTION, expression).stdout == ("__Host-sessionid __Host-csrftoken True True True 31536000 Lax\n")

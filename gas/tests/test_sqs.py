@@ -348,11 +348,7 @@ def test_what_is_no_message_goes_to_the_dead_letters(make_broker, work, namespac
 
 def _with_options(task, options):
     message = task.actor.message(1)
-    return (
-        message.copy(options=options)
-        if options
-        else message.__class__(**{**message.asdict(), "options": options})
-    )
+    return message.copy(options=options) if options else message.__class__(**{**message.asdict(), "options": options})
 
 
 def _body(message):

@@ -13,9 +13,7 @@ from .child import Request, run_alone
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.annotation", description=__doc__)
     parser.add_argument("input", type=Path, help="a VCF file: plain, gzip or BGZF")
-    parser.add_argument(
-        "--output-dir", type=Path, required=True, help="where the results go; made when missing"
-    )
+    parser.add_argument("--output-dir", type=Path, required=True, help="where the results go; made when missing")
     parser.add_argument("--reference", help="name of an installed reference (default rCRS)")
     parser.add_argument("--stem", help="first part of the result names (default: that of INPUT)")
     asked = parser.parse_args(arguments)

@@ -43,9 +43,7 @@ def consequences(reference: Reference, contig: Contig, rows: list[Row], folder: 
     side, out = folder / "side.vcf", folder / "side.out.vcf"
     name = contig.name.encode()
     head = f"##fileformat=VCFv4.2\n##contig=<ID={contig.name},length={len(contig.sequence)}>\n"
-    body = b"".join(
-        b"%b\t%b\t%d\t%b\t%b\t.\t.\t.\n" % (name, pos, row, ref, alt) for row, pos, ref, alt in rows
-    )
+    body = b"".join(b"%b\t%b\t%d\t%b\t%b\t.\t.\t.\n" % (name, pos, row, ref, alt) for row, pos, ref, alt in rows)
     side.write_bytes(head.encode() + b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + body)
     status = call_in_child(lambda: run_csq(contig.genetic_code, reference.fasta, contig.gff, side, out))
     if os.WIFSIGNALED(status):

@@ -79,9 +79,7 @@ def split_header(blocks: Blocks) -> tuple[Header, Blocks]:
                     "header_too_large",
                     f"The header is larger than {lines.MAX_HEADER >> 20} MiB, the most that is read.",
                 )
-    raise AnnotationError(
-        "bad_header", f"The file ends after {len(head)} header lines without a #CHROM line."
-    )
+    raise AnnotationError("bad_header", f"The file ends after {len(head)} header lines without a #CHROM line.")
 
 
 def _chained(rest: list[bytes], blocks: Blocks) -> Blocks:
@@ -101,9 +99,7 @@ def _parsed(head: list[bytes]) -> Header:
     else:
         mends.append("There was no ##fileformat line; the file was read as VCF 4.2.")
     if version[0] not in {3, 4}:
-        raise AnnotationError(
-            "bad_header", f"VCF {version[0]}.{version[1]} is not known; versions 3 and 4 are."
-        )
+        raise AnnotationError("bad_header", f"VCF {version[0]}.{version[1]} is not known; versions 3 and 4 are.")
     if version < (4, 0) and any(map(_modern, meta)):
         meta = [_modern(line) or line for line in meta]
         mends.append(f"Declarations in the style of VCF {version[0]}.{version[1]} were rewritten.")
@@ -113,9 +109,7 @@ def _parsed(head: list[bytes]) -> Header:
 
 def _refuse(meta: list[bytes], number: int) -> None:
     if any(map(_VERSION.match, meta)):
-        raise AnnotationError(
-            "bad_header", f"Line {number}: the #CHROM line was expected here, after the ## lines."
-        )
+        raise AnnotationError("bad_header", f"Line {number}: the #CHROM line was expected here, after the ## lines.")
     raise AnnotationError(
         "not_vcf",
         f"Line {number} is not a VCF header line. A VCF file starts with ##fileformat=VCFv4.2 "
@@ -126,11 +120,7 @@ def _refuse(meta: list[bytes], number: int) -> None:
 def _check_columns(columns: bytes, number: int) -> None:
     if columns != FIXED and not (columns + b"\t").startswith(FIXED + b"\tFORMAT\t"):
         names = b" ".join(columns.split()[:9])
-        why = (
-            "separated by tabs"
-            if names.startswith(FIXED.replace(b"\t", b" "))
-            else "CHROM to INFO, then FORMAT"
-        )
+        why = "separated by tabs" if names.startswith(FIXED.replace(b"\t", b" ")) else "CHROM to INFO, then FORMAT"
         raise AnnotationError(
             "bad_header",
             f"Line {number}: the #CHROM line is not as VCF has it ({why}); found {quoted(columns)}.",

@@ -98,9 +98,7 @@ class Lines:
                 "then compress the original again with bgzip, or transfer it again.",
             ) from error
         except OSError as error:
-            raise AnnotationError(
-                "unreadable", f"The input file cannot be read: {error.strerror}."
-            ) from error
+            raise AnnotationError("unreadable", f"The input file cannot be read: {error.strerror}.") from error
 
     def _without_bom(self, block: bytes) -> bytes:
         for magic, what, mend in FOREIGN:

@@ -85,13 +85,9 @@ def _our_lines(reference: Reference) -> list[str]:
     regions = "protein_coding_gene, tRNA_gene, rRNA_gene, gene, D_loop or intergenic_region"
     return [
         _structured("gas_engine=<ID=GAS", tools),
-        _structured(
-            f"gas_reference=<ID={reference.name}", {"Build": reference.build, "Digest": reference.digest}
-        ),
+        _structured(f"gas_reference=<ID={reference.name}", {"Build": reference.build, "Digest": reference.digest}),
         *(
-            _structured(
-                f"gas_source=<ID={number}", {"Name": s.name, "Version": s.version, "SHA256": s.sha256}
-            )
+            _structured(f"gas_source=<ID={number}", {"Name": s.name, "Version": s.version, "SHA256": s.sha256})
             for number, s in enumerate(reference.sources, 1)
         ),
         *(f"##gas_note={correction}" for correction in CORRECTIONS),

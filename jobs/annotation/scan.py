@@ -50,9 +50,7 @@ class Scan:
         """Memory must not grow with the file, so neither may the sets of names."""
         most = max(map(len, (self.contigs, self.info, self.formats, self.filters)))
         if most > MAX_NAMES:
-            fault = (
-                f"The records use more than {MAX_NAMES:,} different contigs, INFO keys, filters or formats."
-            )
+            fault = f"The records use more than {MAX_NAMES:,} different contigs, INFO keys, filters or formats."
             raise AnnotationError("bad_records", fault)
 
     def info_keys(self) -> set[bytes]:
@@ -140,9 +138,7 @@ def _raise_faults(found: Scan) -> None:
     if found.faulty:
         raise AnnotationError("bad_records", *found.faults)
     if not found.records:
-        raise AnnotationError(
-            "no_records", "The file has a header and no record; there is nothing to annotate."
-        )
+        raise AnnotationError("no_records", "The file has a header and no record; there is nothing to annotate.")
 
 
 def _raise_wrong_build(found: Scan, reference: Reference) -> None:
@@ -153,10 +149,7 @@ def _raise_wrong_build(found: Scan, reference: Reference) -> None:
         if contig and length and length != len(contig.sequence):
             why = f"its header declares {length:,} bp for {name.decode(errors='replace')}, the reference has "
             raise _wrong_build(reference, name, why + f"{len(contig.sequence):,}")
-    if (
-        found.ref_mismatches >= MIN_MISMATCHES
-        and found.ref_mismatches > MAX_MISMATCH_SHARE * found.ref_checked
-    ):
+    if found.ref_mismatches >= MIN_MISMATCHES and found.ref_mismatches > MAX_MISMATCH_SHARE * found.ref_checked:
         count = f"REF differs from the reference in {found.ref_mismatches:,} of {found.ref_checked:,} records"
         raise _wrong_build(reference, found.first_mismatch_contig, f"{count}; {found.first_mismatch}")
 

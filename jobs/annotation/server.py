@@ -65,9 +65,7 @@ def _handle(control: socket.socket, running: dict[int, Running]) -> bool:
         return True
     request = child.Request(**{**asked, "limits": child.Limits(**asked["limits"])})
     wall = request.limits.wall_seconds
-    run = Running(
-        pipes[0], os.memfd_create("stderr"), float("inf") if wall is None else time.monotonic() + wall
-    )
+    run = Running(pipes[0], os.memfd_create("stderr"), float("inf") if wall is None else time.monotonic() + wall)
     server = os.getpid()
     pid = os.fork()
     if not pid:

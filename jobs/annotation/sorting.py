@@ -26,9 +26,7 @@ def sorted_blocks(blocks: Blocks, ranks: dict[bytes, int], folder: Path) -> Bloc
         files = [stack.enter_context(path.open("rb")) for path in runs]
         for path in runs:
             path.unlink()
-        merged = heapq.merge(
-            *(_keyed((line.rstrip(b"\n") for line in file), ranks) for file in files), key=PLACE
-        )
+        merged = heapq.merge(*(_keyed((line.rstrip(b"\n") for line in file), ranks) for file in files), key=PLACE)
         yield from _blocks(merged)
 
 

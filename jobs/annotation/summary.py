@@ -72,19 +72,14 @@ class Summary:
             f"File: {self.input} (VCF {self.vcf_version}, {self.compression}, {self.samples} samples)",
             f"Total: {self.records}",
             f"Annotated: {_share(self.annotated, self.records)}",
-            *(
-                f"Not annotated, {WHY_NOT[key]}: {_share(n, self.records)}"
-                for key, n in self.not_annotated.items()
-            ),
+            *(f"Not annotated, {WHY_NOT[key]}: {_share(n, self.records)}" for key, n in self.not_annotated.items()),
             *_section("Variants by class", self.classes),
             f"With several ALT alleles: {self.multiallelic}",
             *_section("Variants located", self.regions),
             *_section("Consequences", self.consequences),
             *_section("Genes", self.genes),
             *_section("Contigs", self.contigs),
-            *_section(
-                "Contigs that the reference does not have (passed through)", self.contigs_not_in_reference
-            ),
+            *_section("Contigs that the reference does not have (passed through)", self.contigs_not_in_reference),
             "Mended in the file:" if self.mends else "Mended in the file: nothing",
             *(f"  {mend}" for mend in self.mends),
             f"Reference: {reference['name']} ({reference['build']}), {reference['digest']}",

@@ -112,7 +112,9 @@ class Job(Leased):
     summary = models.JSONField(default=dict, blank=True, editable=False, help_text="The engine's counts.")
 
     error_code = models.CharField(max_length=40, blank=True, editable=False)
-    error_message = models.TextField(blank=True, editable=False, help_text="One sentence a line, as the user sees them.")
+    error_message = models.TextField(
+        blank=True, editable=False, help_text="One sentence a line, as the user sees them."
+    )
 
     objects: ClassVar = JobQuerySet.as_manager()
 
@@ -156,7 +158,13 @@ class Job(Leased):
     @classmethod
     def submit(cls, upload: "Upload") -> "Job":
         """The job of a finished upload. Runs in the transaction that ends the upload."""
-        job = cls(owner=upload.owner, upload=upload, file_name=upload.file_name, input_key=upload.key, input_size=upload.size)
+        job = cls(
+            owner=upload.owner,
+            upload=upload,
+            file_name=upload.file_name,
+            input_key=upload.key,
+            input_size=upload.size,
+        )
         job.next_action_at = after(FIRST_HINT_AFTER)
         job.save(force_insert=True)
         job.refresh_from_db()
@@ -173,7 +181,9 @@ class Job(Leased):
         if self.tries >= MAX_TRIES:
             self.fail(
                 "worker_died",
-                [f"The annotator died {self.tries} times at this file, without a reason that we know; it is not tried again."],
+                [
+                    f"The annotator died {self.tries} times at this file, without a reason that we know; it is not tried again."
+                ],
                 only=free,
             )
             return False
@@ -196,7 +206,9 @@ class Job(Leased):
 
     def complete(self, result: Result) -> bool:
         with transaction.atomic():
-            completed = self._end(self.Status.COMPLETED, **vars(result), only=Q(cancel_requested_at=None, deleted_at=None))
+            completed = self._end(
+                self.Status.COMPLETED, **vars(result), only=Q(cancel_requested_at=None, deleted_at=None)
+            )
             if completed:
                 self._notify("completed")
         return completed
@@ -216,7 +228,10 @@ class Job(Leased):
     def wait_for_storage(self) -> bool:
         """Storage is out of reach: later again, 15 s, 30 s ... 15 min, no try spent; FAILED after a day."""
         if type(self).objects.filter(pk=self.pk, submitted_at__lte=Now() - GIVE_UP_AFTER).exists():
-            return self.fail("storage_unavailable", ["The file store was out of reach for a whole day; please submit the file again."])
+            return self.fail(
+                "storage_unavailable",
+                ["The file store was out of reach for a whole day; please submit the file again."],
+            )
         pause = min(timedelta(seconds=15) * 2 ** min(self.attempt - 1, 10), LONGEST_PAUSE)
         return self._back_to_pending(pause, tries=F("tries") - 1)
 
@@ -294,7 +309,7 @@ class Job(Leased):
     # --- what may be said of it ---------------------------------------------------------------------------------------
 
     @property
-    def actor_name(self) -> str:  # type: ignore[override]
+    def actor_name(self) -> str:
         return "purge_job" if self.deleted_at else "annotate_job"
 
     @property
@@ -362,18 +377,16 @@ class Job(Leased):
         """The state in one plain sentence."""
         if self.is_active and self.cancel_requested_at:
             return "It is being cancelled."
-        match self.status:
-            case self.Status.PENDING:
-                return self._waiting_sentence()
-            case self.Status.RUNNING:
-                return "It is being annotated; you may close this page, a mail tells you when it is done."
-            case self.Status.COMPLETED:
-                if self.is_locked:
-                    return "It is annotated; the time to download the result on the Free plan is over."
-                return "It is annotated; the result can be read and downloaded."
-            case self.Status.FAILED:
-                return "It could not be annotated; the reason is given below."
-        return "It was cancelled; there is no result."
+        if self.status == self.Status.PENDING:
+            return self._waiting_sentence()
+        if self.is_locked:
+            return "It is annotated; the time to download the result on the Free plan is over."
+        return {
+            self.Status.RUNNING: "It is being annotated; you may close this page, a mail tells you when it is done.",
+            self.Status.COMPLETED: "It is annotated; the result can be read and downloaded.",
+            self.Status.FAILED: "It could not be annotated; the reason is given below.",
+            self.Status.CANCELLED: "It was cancelled; there is no result.",
+        }[self.Status(self.status)]
 
     def _waiting_sentence(self) -> str:
         if self.attempt:

@@ -59,14 +59,18 @@ class Notification(Leased):
         ]
         constraints = [
             models.UniqueConstraint(fields=["job", "kind"], name="notification_once"),
-            models.CheckConstraint(condition=Q(status__in=["PENDING", "SENDING", "SENT", "FAILED"]), name="notification_status"),
+            models.CheckConstraint(
+                condition=Q(status__in=["PENDING", "SENDING", "SENT", "FAILED"]), name="notification_status"
+            ),
             models.CheckConstraint(condition=Q(kind__in=["completed", "failed"]), name="notification_kind"),
             models.CheckConstraint(
-                condition=Q(status="SENDING", lease_until__isnull=False) | ~Q(status="SENDING") & Q(lease_until__isnull=True),
+                condition=Q(status="SENDING", lease_until__isnull=False)
+                | ~Q(status="SENDING") & Q(lease_until__isnull=True),
                 name="notification_lease",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["PENDING", "SENDING"]) ^ Q(next_action_at__isnull=True), name="notification_timer"
+                condition=Q(status__in=["PENDING", "SENDING"]) ^ Q(next_action_at__isnull=True),
+                name="notification_timer",
             ),
             models.CheckConstraint(condition=Q(status="SENT") ^ Q(sent_at__isnull=True), name="notification_sent_at"),
         ]
@@ -81,9 +85,17 @@ class Notification(Leased):
     def claim(self) -> bool:
         free = Q(status=self.Status.PENDING) | Q(lease_until__lte=Now())
         lease = after(settings.JOB_LEASE)
-        return self._move(
-            self.Status.SENDING, only=free, attempt=F("attempt") + 1, lease_until=lease, next_action_at=lease
-        ) if self.status in (self.Status.PENDING, self.Status.SENDING) else False
+        return (
+            self._move(
+                self.Status.SENDING,
+                only=free,
+                attempt=F("attempt") + 1,
+                lease_until=lease,
+                next_action_at=lease,
+            )
+            if self.status in (self.Status.PENDING, self.Status.SENDING)
+            else False
+        )
 
     def sent(self) -> bool:
         return self._move(self.Status.SENT, sent_at=Now(), error="", **self._FREE, next_action_at=None)

@@ -69,7 +69,9 @@ class Upload(Leased):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=["OPEN", "COMPLETED", "ABORTED"]), name="upload_status"),
-            models.CheckConstraint(condition=Q(status="COMPLETED") ^ Q(next_action_at__isnull=False), name="upload_timer"),
+            models.CheckConstraint(
+                condition=Q(status="COMPLETED") ^ Q(next_action_at__isnull=False), name="upload_timer"
+            ),
             models.CheckConstraint(condition=Q(size__gt=0, part_size__gt=0), name="upload_sizes"),
         ]
 
@@ -145,7 +147,13 @@ class Upload(Leased):
         if self.status == self.Status.COMPLETED:
             return self.job
         if self.status == self.Status.ABORTED:
-            raise Refused("aborted", "This upload was ended", "It was cancelled, refused or expired.", "Upload again.", status=410)
+            raise Refused(
+                "aborted",
+                "This upload was ended",
+                "It was cancelled, refused or expired.",
+                "Upload again.",
+                status=410,
+            )
         store = objects("uploads")
         if store.exists(self.key):  # put together before a crash, or put there whole
             store.abort_upload(self.key, self.token)

@@ -13,7 +13,9 @@ make_many(owner, 10_000)
 make_many(User.objects.create_researcher("other@example.org"), 10_000)
 with connection.cursor() as cursor:
     cursor.execute("ANALYZE")
-    cursor.execute("SET enable_seqscan = off")  # small tables are read whole otherwise; without an index they are even so
+    cursor.execute(
+        "SET enable_seqscan = off"
+    )  # small tables are read whole otherwise; without an index they are even so
 client = Client(headers={"host": "localhost"})
 client.force_login(owner)
 client.get("/annotate/")

@@ -82,7 +82,10 @@ def test_completion_makes_one_notification_in_the_same_transaction(running, monk
 
 def test_a_failure_has_a_reason_and_a_mail(running):
     assert running.fail("bad_records", ["Line 3 has 7 columns.", "Line 9 too."])
-    assert (running.error_code, running.error_message) == ("bad_records", "Line 3 has 7 columns.\nLine 9 too.")
+    assert (running.error_code, running.error_message) == (
+        "bad_records",
+        "Line 3 has 7 columns.\nLine 9 too.",
+    )
     assert [n.kind for n in running.notifications.all()] == ["failed"]
 
 
@@ -159,7 +162,11 @@ def test_cancel_running_whose_worker_is_dead_happens_when_the_lease_runs_out(run
 
 @pytest.mark.parametrize("end", ["complete", "fail", "cancel"])
 def test_what_has_ended_is_not_cancelled(running, end):
-    {"complete": lambda: running.complete(RESULT), "fail": lambda: running.fail("x", ["y"]), "cancel": running.cancelled}[end]()
+    {
+        "complete": lambda: running.complete(RESULT),
+        "fail": lambda: running.fail("x", ["y"]),
+        "cancel": running.cancelled,
+    }[end]()
     status = running.status
     assert not running.cancel()
     assert fresh(running).status == status
@@ -173,7 +180,12 @@ def test_retry_is_for_failed_and_cancelled_jobs_only(running):
 def test_a_retried_job_starts_afresh_and_may_be_mailed_about_again(running):
     running.fail("engine_crashed", ["It crashed."])
     assert running.retry()
-    assert (running.status, running.tries, running.error_code, running.finished_at) == ("PENDING", 0, "", None)
+    assert (running.status, running.tries, running.error_code, running.finished_at) == (
+        "PENDING",
+        0,
+        "",
+        None,
+    )
     assert running.claim("w2")
     assert running.fail("engine_crashed", ["Again."])
     assert running.notifications.count() == 1
@@ -217,7 +229,7 @@ def test_a_job_that_is_not_deleted_is_not_purged(job):
         {"deleted_at": Now(), "next_action_at": None},
         {"finished_at": Now()},
     ],
-    ids=lambda changes: " ".join(changes),
+    ids=" ".join,
 )
 def test_the_database_refuses_half_states(job, changes):
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -86,7 +86,10 @@ def test_a_dead_mail_server_delays_the_mail_and_nothing_else(notification, setti
         notification.refresh_from_db()
         pauses.append(round((notification.next_action_at - timezone.now()).total_seconds()))
     assert pauses == [15, 30, 60]
-    assert (notification.status, notification.error) == ("PENDING", "ConnectionRefusedError: [Errno 111] Connection refused")
+    assert (notification.status, notification.error) == (
+        "PENDING",
+        "ConnectionRefusedError: [Errno 111] Connection refused",
+    )
     assert notification.job.status == "COMPLETED"
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     notify_job.fn(str(notification.pk))

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import boto3  # noqa: TID251
 import pytest
 
 from conftest import VCF
 from gas.benchmarks.samples import made_vcf
 from gas.testing.processes import Process, wait_until
-from gas.testing.production import BUCKETS, Production, alive, child_processes, fresh_database, services
+from gas.testing.production import BUCKETS, Production, alive, child_processes, client, fresh_database, services
 from gas.testing.require import needs
 from gas.testing.site import Visitor
 
@@ -70,7 +69,10 @@ def wait_for_end(production: Production, job: str, timeout: float = 60) -> None:
 def assert_done_once(production: Production, job: str) -> None:
     """One COMPLETED job, one result that is what the row says, one mail."""
     assert status(production, job) == "COMPLETED"
-    wait_until(lambda: production.value("SELECT status FROM jobs_notification WHERE job_id = %s", job) == "SENT", "the mail")
+    wait_until(
+        lambda: production.value("SELECT status FROM jobs_notification WHERE job_id = %s", job) == "SENT",
+        "the mail",
+    )
     assert len([mail for mail in production.mails() if job in mail.read_text().replace("=\n", "")]) == 1
     attempt = production.value("SELECT attempt FROM jobs_job WHERE id = %s", job)
     wanted = {f"results/{job}/{attempt}/{name}" for name in ("annotated.vcf.gz", "annotated.vcf.gz.tbi", "count.log")}
@@ -109,7 +111,12 @@ def stop_engine(production: Production, worker: Process, job: str) -> int:
 
 def test_from_the_browser_to_the_mail(production, vcf):
     """The slices go straight to S3, by signed URLs; the result comes from there by a link that expires."""
-    with production.globus(), production.web(), started(production.worker()), started(production.dispatcher()):
+    with (
+        production.globus(),
+        production.web(),
+        started(production.worker()),
+        started(production.dispatcher()),
+    ):
         visitor = Visitor(production.url)
         wait_until(lambda: _answers(visitor), "the site")
         visitor.sign_in(name="Ada", email=EMAIL, organization="Analytical Engines")
@@ -169,7 +176,9 @@ def test_a_job_that_kills_its_worker_three_times_fails(production, long_vcf):
         for attempt in (1, 2, 3):
             with started(production.worker()) as worker:
                 wait_until(
-                    lambda n=attempt: production.value("SELECT attempt FROM jobs_job WHERE id = %s", job) == n, "a claim", 30
+                    lambda n=attempt: production.value("SELECT attempt FROM jobs_job WHERE id = %s", job) == n,
+                    "a claim",
+                    30,
                 )
                 stop_engine(production, worker, job)
                 worker.kill()
@@ -237,9 +246,7 @@ def test_the_list_page_uses_indexes_only(production, vcf):
 def test_poison_in_the_queue_goes_to_the_dead_letter_queue_and_harms_nobody(production, vcf):
     """Seed defect 33: a message that is no JSON killed the process, and the next one."""
     job = submit(production, vcf)
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    sqs = boto3.client("sqs", endpoint_url=production.aws.url, region_name=production.aws.region, **keys)
-    sqs.send_message(QueueUrl=production.queue_url("annotate"), MessageBody="not a message")
+    client("sqs", production.aws).send_message(QueueUrl=production.queue_url("annotate"), MessageBody="not a message")
     with started(production.worker()) as worker:
         wait_for_end(production, job)
         assert_done_once(production, job)

@@ -147,7 +147,9 @@ def test_a_failure_is_told_in_sentences(browser, researcher, make_job):
     assert "Line 5 &lt;b&gt; too." in page
 
 
-def test_downloads_are_links_that_expire_with_the_right_name_and_type(browser, client, researcher, make_job, complete, settings):
+def test_downloads_are_links_that_expire_with_the_right_name_and_type(
+    browser, client, researcher, make_job, complete, settings
+):
     job = complete(make_job(researcher, name="Zürich 1.vcf"))
     for name, content, type_, file_name in (
         ("annotation_result", b"result", "application/gzip", "Z%C3%BCrich%201.annot.vcf.gz"),

@@ -17,6 +17,7 @@ from jobs.models import Job, Upload
 from jobs.tasks import clean_upload
 
 FREE_LIMIT = 153_600
+SIZE = len(VCF)
 
 
 @pytest.fixture
@@ -25,8 +26,10 @@ def browser(client, researcher):
     return client
 
 
-def begin(client, name="test.vcf", size=len(VCF)):
-    return client.post(reverse("uploads"), json.dumps({"file_name": name, "size": size}), content_type="application/json")
+def begin(client, name="test.vcf", size=SIZE):
+    return client.post(
+        reverse("uploads"), json.dumps({"file_name": name, "size": size}), content_type="application/json"
+    )
 
 
 def put(client, upload_url, number, content):
@@ -51,7 +54,12 @@ def test_the_whole_way(browser, researcher, hints, django_capture_on_commit_call
         answer = send(browser)
     job = Job.objects.get()
     assert (answer.status_code, answer.json()) == (201, {"job_url": f"/annotations/{job.pk}/"})
-    assert (job.owner, job.file_name, job.input_size, job.status) == (researcher, "test.vcf", len(VCF), "PENDING")
+    assert (job.owner, job.file_name, job.input_size, job.status) == (
+        researcher,
+        "test.vcf",
+        len(VCF),
+        "PENDING",
+    )
     assert job.input_key == f"uploads/{researcher.pk}/{job.upload_id}/input"
     assert objects("uploads").read(job.input_key, 10_000) == VCF
     assert hints("annotate") == 1
@@ -229,7 +237,18 @@ def test_other_names_are_refused(browser, name):
     assert (refused.status_code, error(refused)) == (422, "file_name")
 
 
-@pytest.mark.parametrize("body", ["", "{}", "[]", '{"file_name": 1, "size": 1}', '{"file_name": "a.vcf", "size": "1"}', '{"file_name": "a.vcf", "size": true}', "x" * 10_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"file_name": 1, "size": 1}',
+        '{"file_name": "a.vcf", "size": "1"}',
+        '{"file_name": "a.vcf", "size": true}',
+        "x" * 10_000,
+    ],
+)
 def test_a_request_that_is_not_understood(browser, body):
     refused = browser.post(reverse("uploads"), body, content_type="application/json")
     assert (refused.status_code, error(refused)) == (400, "bad_request")
@@ -274,7 +293,12 @@ def test_posts_need_the_csrf_token(researcher, make_upload):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(researcher)
     url = reverse("upload", args=[make_upload(researcher).pk])
-    answers = [begin(strict), put(strict, url, 1, VCF), strict.post(url + "complete/"), strict.post(url + "abort/")]
+    answers = [
+        begin(strict),
+        put(strict, url, 1, VCF),
+        strict.post(url + "complete/"),
+        strict.post(url + "abort/"),
+    ]
     assert [a.status_code for a in answers] == [403] * 4
     assert not Job.objects.exists()
 
@@ -284,7 +308,7 @@ def test_the_file_never_passes_through_the_request_body(browser, settings):
     assert put(browser, begin(browser).json()["url"], 1, VCF).status_code == 204
 
 
-# --- the end of a session ------------------------------------------------------------------------------------------------------
+# --- the end of a session ---------------------------------------------------------------------------------------------
 
 
 def test_abort_deletes_what_was_uploaded(browser):

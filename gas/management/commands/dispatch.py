@@ -12,8 +12,9 @@ from gas.embedded import Dispatcher, local_workers
 
 class Command(BaseCommand):
     help = (
-        "Sends a Dramatiq message for every row whose next_action_at has come: jobs to annotate, mails to send, uploads and jobs "
-        "to delete, leases that ran out. Any number of copies may run. With BROKER=memory, --once does the due work itself."
+        "Sends a Dramatiq message for every row whose next_action_at has come: jobs to annotate, mails to send, uploads "
+        "and jobs to delete, leases that ran out. "
+        "Any number of copies may run. With BROKER=memory, --once does the due work itself."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.core.wsgi import get_wsgi_application
 from gunicorn.app.base import BaseApplication
 
 from accounts.fakeglobus import FakeGlobus
@@ -40,9 +41,7 @@ class Site(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        from gas.wsgi import application
-
-        return application
+        return get_wsgi_application()
 
     def _start(self, _worker: Any) -> None:
         services = Services()
@@ -61,10 +60,14 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         if not settings.DEBUG or settings.BROKER != "memory":
-            raise CommandError("`run` is the embedded default: it needs DEBUG=1 and BROKER=memory. See docs/architecture.md.")
+            raise CommandError(
+                "`run` is the embedded default: it needs DEBUG=1 and BROKER=memory. See docs/architecture.md."
+            )
         for port, name in ((settings.PORT, "PORT"), (settings.FAKEGLOBUS_PORT, "FAKEGLOBUS_PORT")):
             if _in_use(port):
-                raise CommandError(f"Port {port} is in use. Stop what listens there, or choose another: {name}={port + 100} make run")
+                raise CommandError(
+                    f"Port {port} is in use. Stop what listens there, or choose another: {name}={port + 100} make run"
+                )
         settings.VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         call_command("migrate", verbosity=0)
         seed_premium_identity()

@@ -170,9 +170,7 @@ def _gene(symbol: str, start: int, end: int, ensembl: str, strands: dict[str, st
     ]
     if coding:
         rows.append(("CDS", "0", f"ID=CDS:{symbol}-201;{parent}"))
-    return "".join(
-        f"MT\tEnsembl\t{kind}\t{start}\t{end}\t.\t{strand}\t{phase}\t{text}\n" for kind, phase, text in rows
-    )
+    return "".join(f"MT\tEnsembl\t{kind}\t{start}\t{end}\t.\t{strand}\t{phase}\t{text}\n" for kind, phase, text in rows)
 
 
 def _table(node_modules: Path, table: tuple[str, str]) -> Iterator[list[str]]:
@@ -180,9 +178,7 @@ def _table(node_modules: Path, table: tuple[str, str]) -> Iterator[list[str]]:
     if not path.is_file():
         raise AnnotationError("reference_missing", f"{path} is missing. Install it with: npm ci")
     if _sha256(path) != table[1]:
-        raise AnnotationError(
-            "reference_missing", f"{path} is not that of ideogram 1.53.0: its SHA-256 differs."
-        )
+        raise AnnotationError("reference_missing", f"{path} is not that of ideogram 1.53.0: its SHA-256 differs.")
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             if not line.startswith("#"):

@@ -70,8 +70,7 @@ def refused(tmp_path):
         (
             (START + GOOD).encode("utf-16"),
             "not_vcf",
-            "The file is UTF-16 text, not VCF text. "
-            "Save it as UTF-8 text: iconv -f UTF-16 -t UTF-8 FILE > out.vcf.",
+            "The file is UTF-16 text, not VCF text. Save it as UTF-8 text: iconv -f UTF-16 -t UTF-8 FILE > out.vcf.",
         ),
         (
             b"PK\x03\x04" + bytes(50),
@@ -125,8 +124,7 @@ def refused(tmp_path):
         (
             START + "MT\t5\t.\tA\t" + "Q\x1b" * 50 + "\t.\t.\t.\n",
             "bad_records",
-            f"Line 3: ALT is '{'Q?' * 20}...', "
-            "expected bases, <ID>, * or a breakend, separated by commas, or '.'.",
+            f"Line 3: ALT is '{'Q?' * 20}...', expected bases, <ID>, * or a breakend, separated by commas, or '.'.",
         ),
     ],
 )
@@ -152,9 +150,7 @@ def test_ten_lines_are_named_and_the_rest_counted(refused):
 def compressed():
     """Text that does not compress well, as gzip."""
     noise = random.Random(1)
-    return gzip.compress(
-        (START + "".join(f"1\t5\t{noise.random()}\tA\tG\t.\t.\t.\n" for _ in range(9000))).encode()
-    )
+    return gzip.compress((START + "".join(f"1\t5\t{noise.random()}\tA\tG\t.\t.\t.\n" for _ in range(9000))).encode())
 
 
 @pytest.mark.parametrize("kept", [30, 1000, -4])
@@ -252,9 +248,7 @@ def test_few_wrong_refs_pass_and_are_counted(good, wrong, tmp_path):
     assert (summary.annotated, summary.not_annotated) == (good, {"ref_mismatch": wrong})
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [("missing.vcf", "No such file or directory"), ("", "Is a directory")]
-)
+@pytest.mark.parametrize(("name", "reason"), [("missing.vcf", "No such file or directory"), ("", "Is a directory")])
 def test_unreadable(name, reason, tmp_path):
     with pytest.raises(AnnotationError) as caught:
         annotate(tmp_path / name, tmp_path / "out")

@@ -62,8 +62,7 @@ def test_crash_of_csq(path, out):
     done = run_broken("consequences", crash, path, "--output-dir", out)
     assert (done.returncode, done.stderr) == (
         1,
-        "bcftools csq ended without a result (SIGSEGV); "
-        "the file may be in order, so it is worth another try.\n",
+        "bcftools csq ended without a result (SIGSEGV); the file may be in order, so it is worth another try.\n",
     )
     assert list(out.iterdir()) == []
 
@@ -102,9 +101,7 @@ def test_result_that_grows_too_large(vcf, out):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert done.returncode == 1
-    assert (
-        done.stderr == "Writing in.annot.vcf.gz failed: the file grew beyond the size allowed for a result.\n"
-    )
+    assert done.stderr == "Writing in.annot.vcf.gz failed: the file grew beyond the size allowed for a result.\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")

@@ -107,8 +107,7 @@ def test_crash_of_csq(stand_in, path, out):
     outcome = stand_in("os.kill(os.getpid(), signal.SIGSEGV)").start(path, out).wait(60)
     assert (outcome.ok, outcome.code) == (False, "engine_crashed")
     assert outcome.faults == [
-        "The annotation process ended without a result (SIGSEGV); "
-        "the file may be in order, so it is worth another try."
+        "The annotation process ended without a result (SIGSEGV); the file may be in order, so it is worth another try."
     ]
 
 
@@ -133,9 +132,7 @@ def test_limit_on_memory(server, large, out):
 def test_limit_on_file_size(server, large, out):
     outcome = server.start(large, out, limits=Limits(file_size=100_000)).wait(60)
     assert (outcome.ok, outcome.code) == (False, "output_too_large")
-    assert outcome.faults == [
-        "Writing large.annot.vcf.gz failed: the file grew beyond the size allowed for a result."
-    ]
+    assert outcome.faults == ["Writing large.annot.vcf.gz failed: the file grew beyond the size allowed for a result."]
 
 
 @pytest.mark.parametrize(
@@ -242,8 +239,7 @@ def test_death_of_the_server(stand_in, path, out):
         outcome = run.wait(10)
         assert (outcome.ok, outcome.code) == (False, "engine_crashed")
         assert outcome.faults == [
-            "The annotation process ended without a result; "
-            "the file may be in order, so it is worth another try."
+            "The annotation process ended without a result; the file may be in order, so it is worth another try."
         ]
         assert wait_until(lambda run=run: not alive(run.pid))
     again = server.start(path, out)  # a new server

@@ -69,9 +69,7 @@ def test_header(vcf, out, text_of):
     assert text[8] == f'##gas_reference=<ID=rCRS,Build="NC_012920.1",Digest="{reference.digest}">'
     declared = [line.split(",")[0] for line in text[9:] if line.startswith("##INFO")]
     assert declared == ["##INFO=<ID=BCSQ", "##INFO=<ID=GAS_GENE", "##INFO=<ID=GAS_REGION"]
-    assert all(
-        'Description="' in line and 'Source="' in line for line in text if line.startswith("##INFO=<ID=GAS")
-    )
+    assert all('Description="' in line and 'Source="' in line for line in text if line.startswith("##INFO=<ID=GAS"))
     assert str(reference.fasta.parent) not in "\n".join(text)
 
 
@@ -189,9 +187,7 @@ def test_annotated_again(vcf, out, text_of):
     first = text_of(out / "in.annot.vcf.gz")
     summary = annotate(out / "in.annot.vcf.gz", out, stem="again")
     assert text_of(out / "again.annot.vcf.gz") == first
-    assert summary.mends == [
-        "INFO fields of an earlier annotation were replaced: 'BCSQ', 'GAS_GENE', 'GAS_REGION'."
-    ]
+    assert summary.mends == ["INFO fields of an earlier annotation were replaced: 'BCSQ', 'GAS_GENE', 'GAS_REGION'."]
     assert [line.split("\t")[7] for line in first.splitlines()[-2:]] == ["X=1", "."]
 
 

@@ -26,9 +26,7 @@ def read(path):
 def test_every_record_comes_back(name, records, samples, out, annotated):
     summary, found = annotated(samples / f"{name}.vcf")
     assert summary.records == summary.written == len(found) == records
-    given = [
-        line.split("\t") for line in (samples / f"{name}.vcf").read_text().splitlines() if line[0] != "#"
-    ]
+    given = [line.split("\t") for line in (samples / f"{name}.vcf").read_text().splitlines() if line[0] != "#"]
     for before, after in zip(given, found, strict=True):
         assert after[:7] + after[8:] == before[:7] + before[8:]
         assert after[7] == before[7] or after[7].startswith(before[7] + ";")

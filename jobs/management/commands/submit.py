@@ -20,15 +20,25 @@ PATIENCE = 10  # seconds that a running worker gets before this command does the
 
 class Command(BaseCommand):
     help = (
-        "Submits FILE as a job of the user with that address, by the same way and the same checks as an upload. With --wait it stays "
-        "until the job has ended, does the due work itself when nobody else does, and fails when the job failed."
+        "Submits FILE as a job of the user with that address, by the same way and the same checks as an upload. With "
+        "--wait it stays until the job has ended, does the due work itself when nobody else does, and fails if the job "
+        "failed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--email", required=True, help="Whose job it is.")
-        parser.add_argument("--create", action="store_true", help="Make the user, on the Free plan, when there is none.")
-        parser.add_argument("--wait", nargs="?", type=int, const=DEFAULT_WAIT, metavar="SECONDS", help="Until the job has ended.")
+        parser.add_argument(
+            "--create", action="store_true", help="Make the user, on the Free plan, when there is none."
+        )
+        parser.add_argument(
+            "--wait",
+            nargs="?",
+            type=int,
+            const=DEFAULT_WAIT,
+            metavar="SECONDS",
+            help="Until the job has ended.",
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *, file: Path, email: str, create: bool, wait: int | None, **options: Any) -> None:
@@ -78,7 +88,10 @@ def _submit(file: Path, owner: User) -> Job:
 
 
 def _wait_for_end(job: Job, seconds: int) -> None:
-    """Wait for the job's end and its mail. A broker in another process's memory cannot be asked: then this one does the work."""
+    """Wait for the job's end and its mail.
+
+    A broker in the memory of another process cannot be asked, so then this process does the work.
+    """
     own_work_at = time.monotonic() + (0 if settings.BROKER == "memory" else PATIENCE)
     deadline = time.monotonic() + seconds
     while job.is_active and time.monotonic() < deadline:
