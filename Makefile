@@ -34,7 +34,7 @@ bench-memory: var/.setup-dev  ## memory of web and worker while a 500 MB file go
 	$(BIN)/python -m gas.benchmarks.memory
 
 clean:  ## delete what the set-up made, but no data: .venv, node_modules, assets
-	rm -rf .venv node_modules static var/assets var/.setup var/.setup-dev
+	rm -rf .venv node_modules var/static var/assets var/.setup var/.setup-dev
 
 # --- set-up, in steps that are done again only when what they depend on has changed -----------------------------------
 
@@ -52,7 +52,7 @@ node_modules/.installed: .venv/.installed package.json package-lock.json
 	@touch $@
 
 var/assets/.copied: node_modules/.installed
-	mkdir -p var/assets/bootstrap
+	mkdir -p var/assets/bootstrap var/static
 	cp $(addprefix node_modules/bootstrap/dist/,css/bootstrap.min.css css/bootstrap.min.css.map js/bootstrap.bundle.min.js js/bootstrap.bundle.min.js.map) var/assets/bootstrap/
 	@touch $@
 

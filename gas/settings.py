@@ -120,7 +120,7 @@ INSTALLED_APPS = [
     "accounts",
     "jobs",
     "archive",
-    "django.contrib.admin",
+    "accounts.admin_config.GASAdminConfig",  # django.contrib.admin with our site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -174,7 +174,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static"
+STATIC_ROOT = BASE_DIR / "var" / "static"
 STATICFILES_DIRS = [BASE_DIR / "var" / "assets"]  # `make assets` copies them there from their packages
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # files never come through a form
 
@@ -192,7 +192,8 @@ LOGGING = {
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "accounts.backends.GlobusAuth",  # researchers: OpenID Connect only
-    "allauth.account.auth_backends.AuthenticationBackend",  # staff: password; a ModelBackend, so permissions too
+    "allauth.account.auth_backends.AuthenticationBackend",  # allauth's own steps; nobody has an address and a password
+    "django.contrib.auth.backends.ModelBackend",  # staff in /admin/: user name and password, and all permissions
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
@@ -251,6 +252,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_CHANGE_EMAIL = True  # the new address replaces the old one when it is confirmed
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False

@@ -14,7 +14,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows whose states only the code may set: nothing is added, edited or deleted by hand."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:  # noqa: ARG002
-        return [field.name for field in self.model._meta.fields]
+        return [field.name for field in self.model._meta.fields if field.name not in (self.exclude or ())]
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 engine = ForkServer()  # one per worker process, started at its first job
 atexit.register(engine.close)
 
+# the file may be in order: it was this machine, or this moment
+WORTH_ANOTHER_TRY = {"disk_full", "engine_crashed", "engine_failed", "killed", "output_unwritable", "reference_missing"}
 BEAT_SECONDS = 1.0
 WAIT_SECONDS = 0.5  # how long a wait may last before Python looks at signals and at Dramatiq's interrupts
 
@@ -120,7 +122,7 @@ def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
     heartbeat.check()
     if outcome.ok:
         _store(job, output, outcome.summary, heartbeat)
-    elif outcome.code in ("engine_crashed", "killed"):
+    elif outcome.code in WORTH_ANOTHER_TRY:
         job.try_again(outcome.code, outcome.faults)
     else:
         job.fail(outcome.code, outcome.faults)

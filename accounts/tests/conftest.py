@@ -16,7 +16,7 @@ def no_rate_limits_left_over():
 
 
 @pytest.fixture
-def globus(live_server, settings, django_db_serialized_rollback):
+def globus(live_server, settings):
     """The stand-in, which the running site takes for Globus."""
     provider = FakeGlobus(redirect_uris=[f"{live_server.url}/auth/complete/globus/"], debug=True).start()
     settings.GLOBUS_AUTH_URL = provider.issuer

@@ -18,8 +18,10 @@ QUIET = [
     "--disable-quic",
 ]
 REPORT_VIOLATIONS = """
-document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
-  window.reportViolation(`${violatedDirective}: ${blockedURI} at ${sourceFile}:${lineNumber}`));
+document.addEventListener("securitypolicyviolation", (event) => {
+  const { violatedDirective, blockedURI, sourceFile, lineNumber } = event;
+  window.reportViolation(`${violatedDirective}: ${blockedURI} at ${sourceFile}:${lineNumber}`);
+});
 """
 
 
@@ -35,8 +37,8 @@ def chromium() -> Iterator[Browser]:
 class Visit:
     """A person with a browser window at `url`.
 
-    `faults` are the CSP violations, console errors and exceptions so far, of our own pages only: the stand-in for
-    Globus is at another address.
+    `faults` are the CSP violations, console errors and exceptions so far, of our own pages only: the stand-in
+    for Globus is at another address.
     """
 
     def __init__(self, browser: Browser, url: str) -> None:
@@ -61,7 +63,7 @@ class Visit:
         return faults
 
     def sign_in(self, name: str, email: str) -> None:
-        """From the sign-in page, by the stand-in Globus and the first profile, to where the person was heading."""
+        """From the sign-in page, by the stand-in Globus and a first profile, to where he was heading."""
         self.page.locator("#globus").click()
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("E-mail").fill(email)
