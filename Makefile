@@ -17,6 +17,7 @@ run: var/.setup  ## serve everything on http://localhost:8000 (PORT=... changes 
 
 test: var/.setup-dev  ## all tests; what a missing system program leaves out is named, with the command that installs it
 	$(BIN)/python -m pytest $(PYTEST)
+	@$(if $(PYTEST),,bash .ci/test-postgres)
 
 check: var/.setup-dev  ## ruff, mypy, import-linter, migrations, production settings, templates, lock files
 	bash .ci/check

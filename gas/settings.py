@@ -79,6 +79,7 @@ DRAMATIQ_BROKER = {
     "MIDDLEWARE": [
         "dramatiq.middleware.AgeLimit",
         "dramatiq.middleware.TimeLimit",
+        "gas.stopping.NoNewWork",
         "dramatiq.middleware.ShutdownNotifications",
         "dramatiq.middleware.Callbacks",
         "dramatiq.middleware.Retries",
@@ -192,7 +193,7 @@ LOGGING = {
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "accounts.backends.GlobusAuth",  # researchers: OpenID Connect only
-    "allauth.account.auth_backends.AuthenticationBackend",  # allauth's own steps; nobody has an address and a password
+    "allauth.account.auth_backends.AuthenticationBackend",  # allauth's own steps
     "django.contrib.auth.backends.ModelBackend",  # staff in /admin/: user name and password, and all permissions
 ]
 AUTH_PASSWORD_VALIDATORS = [

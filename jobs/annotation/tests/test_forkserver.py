@@ -197,7 +197,7 @@ def test_nobody_reads_the_progress(stand_in, path, out):
 
 
 def test_many_threads_share_one_server(server, path, tmp_path):
-    outcomes = []
+    outcomes, before = [], children(os.getpid())
 
     def work(number):
         for turn in range(3):
@@ -209,7 +209,7 @@ def test_many_threads_share_one_server(server, path, tmp_path):
     for thread in threads:
         thread.join()
     assert [outcome.ok for outcome in outcomes] == [True] * 24
-    assert len(children(os.getpid())) == 1
+    assert len(set(children(os.getpid())) - set(before)) <= 1
 
 
 def test_no_descriptor_and_no_zombie_is_left(server, path, out):
