@@ -46,9 +46,12 @@ CACHES = {"default": env.cache("CACHE_URL", "locmemcache://" if DEBUG else "dbca
 AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", ""))
 S3_UPLOADS_BUCKET = env.str("S3_UPLOADS_BUCKET", "")
 S3_RESULTS_BUCKET = env.str("S3_RESULTS_BUCKET", "")
-S3_BROWSER_ORIGIN = env.str("S3_BROWSER_ORIGIN", "")  # where browsers PUT slices; default: the bucket's own
+_s3_endpoint = env.str("AWS_ENDPOINT_URL_S3", env.str("AWS_ENDPOINT_URL", ""))  # boto3 reads them too
+_s3_host = f"{S3_UPLOADS_BUCKET}.s3.{AWS_REGION}".removesuffix(".us-east-1")  # the name of that region's S3 is short
+_s3_origin = _s3_endpoint or f"https://{_s3_host}.amazonaws.com"
+S3_BROWSER_ORIGIN = env.str("S3_BROWSER_ORIGIN", _s3_origin)  # where browsers PUT slices
 SQS_NAMESPACE = env.str("SQS_NAMESPACE", "gas")
-if "s3" in STORAGE or BROKER == "sqs":
+if STORAGE == "s3" or BROKER == "sqs":
     for _name in ("AWS_REGION", *(("S3_UPLOADS_BUCKET", "S3_RESULTS_BUCKET") if STORAGE == "s3" else ())):
         if not globals()[_name]:
             raise ImproperlyConfigured(f"Set {_name}: STORAGE={STORAGE} and BROKER={BROKER} need it.")
@@ -279,7 +282,7 @@ CONTENT_SECURITY_POLICY = {
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],  # data: Bootstrap's own icons
         "font-src": ["'self'"],
-        "connect-src": ["'self'", *([S3_BROWSER_ORIGIN] if S3_BROWSER_ORIGIN else [])],
+        "connect-src": ["'self'", *([S3_BROWSER_ORIGIN] if STORAGE == "s3" else [])],
         "base-uri": ["'none'"],
         "object-src": ["'none'"],
         "frame-ancestors": ["'none'"],

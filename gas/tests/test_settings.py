@@ -62,6 +62,14 @@ def test_production_never_points_at_the_stand_in(url):
     assert "never to the stand-in" in answer.stderr
 
 
+@pytest.mark.parametrize("endpoint", [{}, {"AWS_REGION": "eu-west-1"}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}])
+def test_the_browser_may_send_slices_to_the_uploads_bucket(endpoint):
+    storage = "__import__('gas.aws.s3').aws.s3.S3ObjectStorage(bucket_name='uploads', region_name=s.AWS_REGION)"
+    setup = "__import__('os').environ.setdefault('DJANGO_SETTINGS_MODULE', 'gas.settings')"
+    expression = f"{setup} and s.CONTENT_SECURITY_POLICY['DIRECTIVES']['connect-src'][1] == {storage}.browser_origin()"
+    assert load(PRODUCTION | endpoint, expression).stdout == "True\n"
+
+
 def test_debug_is_off_unless_said():
     assert load({key: value for key, value in PRODUCTION.items() if key != "DEBUG"}, "s.DEBUG").stdout == "False\n"
 

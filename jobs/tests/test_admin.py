@@ -58,7 +58,10 @@ def test_nothing_can_be_edited_added_or_deleted(staff, jobs):
     page = staff.get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
     assert "Line 3 has 7 columns." in page
     assert 'name="status"' not in page
-    assert staff.post(reverse("admin:jobs_job_change", args=[job.pk]), {"status": "COMPLETED"}).status_code in (200, 302)
+    assert staff.post(reverse("admin:jobs_job_change", args=[job.pk]), {"status": "COMPLETED"}).status_code in (
+        200,
+        302,
+    )
     assert Job.objects.get(pk=job.pk).status == "FAILED"
     assert staff.get(reverse("admin:jobs_job_add")).status_code == 403
     assert staff.post(reverse("admin:jobs_job_delete", args=[job.pk]), {"post": "yes"}).status_code == 403
@@ -89,7 +92,9 @@ def test_resend_takes_sent_and_failed_mails_only(staff, jobs):
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_the_list_costs_the_same_queries_whatever_the_rows(staff, researcher, make_job, rows, django_assert_max_num_queries):
+def test_the_list_costs_the_same_queries_whatever_the_rows(
+    staff, researcher, make_job, rows, django_assert_max_num_queries
+):
     for _ in range(rows):
         make_job(researcher)
     staff.get(reverse("admin:jobs_job_changelist"))

@@ -358,7 +358,7 @@ def test_no_page_is_wider_than_a_phone(signed_in, tmp_path):
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
-def test_with_s3_the_file_never_passes_through_the_site(browser, sliced_vcf, tmp_path):
+def test_with_s3_the_file_never_passes_through_the_site(browser, vcf, tmp_path):
     buckets = {"S3_UPLOADS_BUCKET": "uploads", "S3_RESULTS_BUCKET": "results"}
     with LocalAWS() as aws:
         for bucket in buckets.values():
@@ -370,7 +370,7 @@ def test_with_s3_the_file_never_passes_through_the_site(browser, sliced_vcf, tmp
             page.on("request", lambda request: puts.append(request) if request.method == "PUT" else None)
             page.goto("/login/")
             visit.sign_in("Stephen S3", "s3@example.org")
-            visit.upload(sliced_vcf)
+            visit.upload(vcf)
             visit.wait_for_job()
             assert [put.url.startswith(f"{aws.url}/uploads/") for put in puts] == [True]
             assert not {"cookie", "x-csrftoken"} & puts[0].all_headers().keys()
@@ -378,6 +378,6 @@ def test_with_s3_the_file_never_passes_through_the_site(browser, sliced_vcf, tmp
             with page.expect_download() as download:
                 page.locator("#result").click()
             assert download.value.url.startswith(f"{aws.url}/results/")
-            assert download.value.suggested_filename == "sliced.annot.vcf.gz"
+            assert download.value.suggested_filename == "test.annot.vcf.gz"
             visit.context.close()
             assert visit.faults == []
