@@ -34,8 +34,8 @@ SENDERS = 4
 class Sampler:
     """Watches the processes of a site: the most annotators at once, and the most memory of all together (PSS, MB)."""
 
-    def __init__(self, var: Path) -> None:
-        self._var = var
+    def __init__(self, var: Path, pause: float = 0.2) -> None:
+        self._var, self._pause = var, pause
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.annotators = self.megabytes = 0
@@ -49,17 +49,18 @@ class Sampler:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(0.2):
+        while not self._over.wait(self._pause):
             processes = processes_of(self._var)
             self.annotators = max(self.annotators, sum(map(is_annotator, processes)))
             self.megabytes = max(self.megabytes, sum(memory_kb(p, "Pss") for p in processes) // 1024)
 
 
 def is_annotator(process: Path) -> bool:
-    """A child of the warm engine, not the warm engine itself."""
+    """A child of the warm engine, which leads a session of its own; not the warm engine, nor the child's own children."""
     try:
-        parent = Path("/proc", (process / "stat").read_text().rpartition(")")[2].split()[1])
-        return all(b"forkserver" in (p / "cmdline").read_bytes() for p in (process, parent))
+        _, parent, _, session = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+        commands = [(p / "cmdline").read_bytes() for p in (process, Path("/proc", parent))]
+        return session == process.name and all(b"forkserver" in command for command in commands)
     except OSError:
         return False
 

@@ -10,6 +10,8 @@ import pytest
 
 from accounts.fakeglobus import FREE, PREMIUM
 from conftest import VCF
+from gas.benchmarks.jobs import Sampler
+from gas.benchmarks.samples import made_vcf
 from gas.testing.processes import wait_until
 from gas.testing.site import Site, Visitor, processes_of
 
@@ -78,6 +80,18 @@ def test_killed_in_the_middle_it_goes_on_after_the_restart(tmp_path, vcf):
         assert "It is annotated" in visitor.wait_for_end(job, timeout=30)
         wait_until(lambda: list((var / "mail").glob("*.eml")), "mail")
         assert len(list((var / "mail").glob("*.eml"))) == 1
+
+
+def test_a_burst_runs_as_many_annotators_as_configured(tmp_path):
+    """Seed defect 34: a hundred jobs were a hundred processes."""
+    var, long = tmp_path / "var", tmp_path / "long.vcf"
+    long.write_text(made_vcf(7000))
+    with Site(var, {"ANNOTATORS": "2"}) as site, Sampler(var, pause=0.01) as sampler:
+        visitor = Visitor(site.url)
+        visitor.sign_in(identity=FREE.sub)
+        for job in [visitor.upload(long) for _ in range(10)]:
+            assert "It is annotated" in visitor.wait_for_end(job)
+    assert sampler.annotators == 2
 
 
 def test_a_port_in_use_is_told(tmp_path):

@@ -76,6 +76,7 @@ def test_a_message_for_a_job_that_is_gone(db):
         (HEADER.encode() + b"MT\t73\t.\tA\tG\t.\t.\n", "bad_records", "ine 3"),
         (HEADER.encode() + b"MT\tabc\t.\tA\tG\t.\t.\t.\n", "bad_records", "ine 3"),
         (gzip.compress(HEADER.encode() + b"MT\t73\t.\tA\tG\t.\t.\t.\n" * 50)[:-12], "truncated", "gzip"),
+        (gzip.compress(HEADER.encode() + b"MT\t73\t.\t" + b"A" * 100_000_000, 9), None, "ine 3"),
         (b"##fileformat=VCFv4.2\nMT\t73\t.\tA\tG\t.\t.\t.\n", None, "#CHROM"),
     ],
 )
