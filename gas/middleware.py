@@ -1,8 +1,12 @@
-"""Response headers that Django has no setting for."""
+"""Response headers that Django has no setting for, and pages for what the object store says."""
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.defaults import page_not_found
+
+from gas.objects import ObjectNotFound, StorageUnavailable
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -20,3 +24,20 @@ def response_headers(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+class ObjectErrors:
+    """A file that is gone is 404; a store that is out of reach is 503, with a page that says to try again."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, ObjectNotFound):
+            return page_not_found(request, Http404("The file is no longer there."))
+        if isinstance(error, StorageUnavailable):
+            return render(request, "503.html", status=503)
+        return None

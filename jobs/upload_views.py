@@ -21,21 +21,6 @@ View = Callable[..., HttpResponseBase]
 LARGEST_JSON = 4096  # bytes of a request that begins a session
 
 
-def json_api(view: View) -> View:
-    """Sign-in, refusals and errors as JSON that the upload page can show."""
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        try:
-            if not request.user.is_authenticated:
-                raise SIGNED_OUT
-            return view(request, *args, **kwargs)
-        except Refused as refused:
-            return JsonResponse(refused.as_json(), status=refused.status)
-
-    return wrapped
-
-
 SIGNED_OUT = Refused(
     "signed_out",
     "You are signed out",
@@ -44,19 +29,33 @@ SIGNED_OUT = Refused(
     status=401,
 )
 NO_SUCH_UPLOAD = Refused(
-    "no_such_upload",
-    "There is no such upload",
-    "It has ended or was never begun.",
-    "Begin again.",
-    status=404,
+    "no_such_upload", "There is no such upload", "It has ended or was never begun.", "Begin again.", status=404
 )
 STORE_DOWN = Refused(
-    "storage_unavailable",
-    "The file store is out of reach",
-    "Nothing is lost.",
-    "Try again in a minute.",
-    status=503,
+    "storage_unavailable", "The file store is out of reach", "Nothing is lost.", "Try again in a minute.", status=503
 )
+PART_LENGTH = Refused(
+    "part_length", "The part has another length", "It is not as long as announced.", "Send it again.", status=400
+)
+TOLD_AS = {StorageUnavailable: STORE_DOWN, UploadGone: NO_SUCH_UPLOAD, PartMismatch: PART_LENGTH}
+
+
+def json_api(view: View) -> View:
+    """Sign-in, refusals and errors of the store as JSON that the upload page can show."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            if not request.user.is_authenticated:
+                raise SIGNED_OUT
+            return view(request, *args, **kwargs)
+        except Refused as error:
+            refused = error
+        except tuple(TOLD_AS) as error:
+            refused = TOLD_AS[type(error)]
+        return JsonResponse(refused.as_json(), status=refused.status)
+
+    return wrapped
 
 
 def own_upload(request: HttpRequest, pk: UUID, *, open_only: bool = True) -> Upload:
@@ -99,10 +98,7 @@ def uploads(request: HttpRequest) -> HttpResponseBase:
             'Send {"file_name": text, "size": bytes}.',
             status=400,
         ) from None
-    try:
-        return _as_json(Upload.start(signed_in(request), file_name, size), status=201)
-    except StorageUnavailable:
-        raise STORE_DOWN from None
+    return _as_json(Upload.start(signed_in(request), file_name, size), status=201)
 
 
 @json_api
@@ -135,28 +131,11 @@ def part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
             "Ask for its address with GET.",
             status=409,
         )
-    _write_part(request, upload, number, length)
+    if int(request.headers.get("Content-Length") or -1) != length:
+        raise PART_LENGTH
+    offset = (number - 1) * upload.part_size
+    objects("uploads").write_part(upload.key, upload.token, number, length, offset, request)
     return JsonResponse({}, status=204)
-
-
-def _write_part(request: HttpRequest, upload: Upload, number: int, length: int) -> None:
-    store, offset = objects("uploads"), (number - 1) * upload.part_size
-    try:
-        if int(request.headers.get("Content-Length") or -1) != length:
-            raise PartMismatch
-        store.write_part(upload.key, upload.token, number, length, offset, request)
-    except PartMismatch:
-        raise Refused(
-            "part_length",
-            "The part has another length",
-            f"Part {number} has {length:,} bytes.",
-            "Send it again.",
-            status=400,
-        ) from None
-    except UploadGone:
-        raise NO_SUCH_UPLOAD from None
-    except StorageUnavailable:
-        raise STORE_DOWN from None
 
 
 @json_api
@@ -164,18 +143,11 @@ def _write_part(request: HttpRequest, upload: Upload, number: int, length: int) 
 def complete(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """All parts are there: make the job. A second call gives the same job."""
     upload = own_upload(request, pk, open_only=False)
-    try:
-        if missing := upload.missing():
-            refused = Refused(
-                "parts_missing",
-                "Parts are missing",
-                f"{len(missing)} of {upload.part_count} parts are not there.",
-            )
-            return JsonResponse(refused.as_json() | {"missing": missing}, status=409)
-        job = upload.complete()
-    except StorageUnavailable:
-        raise STORE_DOWN from None
-    return JsonResponse({"job_url": reverse("annotation", args=[job.pk])}, status=201)
+    if missing := upload.missing():
+        detail = f"{len(missing)} of {upload.part_count} parts are not there."
+        refused = Refused("parts_missing", "Parts are missing", detail, "Send them, then complete the upload.")
+        return JsonResponse(refused.as_json() | {"missing": missing}, status=409)
+    return JsonResponse({"job_url": reverse("annotation", args=[upload.complete().pk])}, status=201)
 
 
 @json_api

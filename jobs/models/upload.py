@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from accounts.models import User
 from gas.hints import hint_on_commit
 from gas.leases import Leased, LeasedQuerySet, after
-from gas.objects import objects
+from gas.objects import UploadGone, objects
 from jobs.files import HEAD_BYTES, check_head, check_size, clean_file_name
 from jobs.models.job import Job
 from jobs.refusals import Refused
@@ -122,7 +122,10 @@ class Upload(Leased):
         """The numbers of the parts that are in the object store, whole."""
         if self.status != self.Status.OPEN:
             return []
-        parts = objects("uploads").received_parts(self.key, self.token)
+        try:
+            parts = objects("uploads").received_parts(self.key, self.token)
+        except UploadGone:  # begun in a process that died before the store knew of it
+            return []
         return sorted(n for n, size in parts.items() if size == self.part_length(n))
 
     def missing(self) -> list[int]:

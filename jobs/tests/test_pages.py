@@ -7,8 +7,8 @@ import pytest
 from django.db.models import F
 from django.urls import reverse
 
-from gas.objects import objects
-from jobs.models import Job
+from gas.objects import StorageUnavailable, objects
+from jobs.models import Job, Upload
 from jobs.models.job import Result
 from jobs.tests.many_jobs import make_many
 
@@ -196,6 +196,37 @@ def test_the_log(browser, researcher, make_job, complete):
     page = browser.get(reverse("annotation_log", args=[job.pk])).content.decode()
     assert "Total: 3" in page
     assert "<script>alert" not in page
+
+
+def test_a_store_out_of_reach_is_told(browser, researcher, make_job, make_upload, complete, monkeypatch):
+    def down(*_):
+        raise StorageUnavailable("down")
+
+    job, upload = complete(make_job(researcher)), make_upload(researcher)
+    for method in ("size", "read", "received_parts"):
+        monkeypatch.setattr(type(objects("results")), method, down)
+    for url in (
+        reverse("annotation_log", args=[job.pk]),
+        reverse("annotation_result", args=[job.pk]),
+        reverse("annotate"),
+    ):
+        answer = browser.get(url)
+        assert (answer.status_code, b"Try again in a minute" in answer.content) == (503, True)
+    api = browser.get(reverse("upload", args=[upload.pk]))
+    assert (api.status_code, api.json()["error"]["code"]) == (503, "storage_unavailable")
+
+
+def test_a_file_that_is_gone_is_404(browser, researcher, make_job, complete):
+    job = complete(make_job(researcher))
+    objects("results").delete(job.log_key)
+    objects("results").delete(job.result_key)
+    for name in ("annotation_log", "annotation_result"):
+        assert browser.get(reverse(name, args=[job.pk])).status_code == 404
+
+
+def test_an_upload_that_the_store_never_heard_of_harms_no_page(browser, researcher, make_upload):
+    Upload.objects.filter(pk=make_upload(researcher).pk).update(token="")
+    assert browser.get(reverse("annotate")).status_code == 200
 
 
 def test_cancel(browser, researcher, make_job):
