@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
@@ -21,21 +21,32 @@ View = Callable[..., HttpResponseBase]
 LARGEST_JSON = 4096  # bytes of a request that begins a session
 
 
-SIGNED_OUT = Refused(
+SIGNED_OUT = partial(
+    Refused,
     "signed_out",
     "You are signed out",
     "Your session has ended.",
     "Sign in again and choose the same file: the upload goes on.",
     status=401,
 )
-NO_SUCH_UPLOAD = Refused(
-    "no_such_upload", "There is no such upload", "It has ended or was never begun.", "Begin again.", status=404
+NO_SUCH_UPLOAD = partial(
+    Refused, "no_such_upload", "There is no such upload", "It has ended or was never begun.", "Begin again.", status=404
 )
-STORE_DOWN = Refused(
-    "storage_unavailable", "The file store is out of reach", "Nothing is lost.", "Try again in a minute.", status=503
+STORE_DOWN = partial(
+    Refused,
+    "storage_unavailable",
+    "The file store is out of reach",
+    "Nothing is lost.",
+    "Try again in a minute.",
+    status=503,
 )
-PART_LENGTH = Refused(
-    "part_length", "The part has another length", "It is not as long as announced.", "Send it again.", status=400
+PART_LENGTH = partial(
+    Refused,
+    "part_length",
+    "The part has another length",
+    "It is not as long as announced.",
+    "Send it again.",
+    status=400,
 )
 TOLD_AS = {StorageUnavailable: STORE_DOWN, UploadGone: NO_SUCH_UPLOAD, PartMismatch: PART_LENGTH}
 
@@ -47,12 +58,12 @@ def json_api(view: View) -> View:
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             if not request.user.is_authenticated:
-                raise SIGNED_OUT
+                raise SIGNED_OUT()
             return view(request, *args, **kwargs)
         except Refused as error:
             refused = error
         except tuple(TOLD_AS) as error:
-            refused = TOLD_AS[type(error)]
+            refused = TOLD_AS[type(error)]()
         return JsonResponse(refused.as_json(), status=refused.status)
 
     return wrapped
@@ -63,7 +74,7 @@ def own_upload(request: HttpRequest, pk: UUID, *, open_only: bool = True) -> Upl
     uploads = Upload.objects.visible_to(signed_in(request)).select_related("job")
     upload: Upload | None = (uploads.open() if open_only else uploads).filter(pk=pk).first()
     if upload is None:
-        raise NO_SUCH_UPLOAD
+        raise NO_SUCH_UPLOAD()
     upload.owner = signed_in(request)
     return upload
 
@@ -132,7 +143,7 @@ def part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
             status=409,
         )
     if int(request.headers.get("Content-Length") or -1) != length:
-        raise PART_LENGTH
+        raise PART_LENGTH()
     offset = (number - 1) * upload.part_size
     objects("uploads").write_part(upload.key, upload.token, number, length, offset, request)
     return JsonResponse({}, status=204)
