@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -146,7 +146,7 @@ def part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
         raise PART_LENGTH()
     offset = (number - 1) * upload.part_size
     objects("uploads").write_part(upload.key, upload.token, number, length, offset, request)
-    return JsonResponse({}, status=204)
+    return HttpResponse(status=204)
 
 
 @json_api
@@ -165,4 +165,4 @@ def complete(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @require_POST
 def abort(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     own_upload(request, pk).abort()
-    return JsonResponse({}, status=204)
+    return HttpResponse(status=204)

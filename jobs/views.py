@@ -80,6 +80,15 @@ def annotation_log(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 @require_safe
+def annotation_log_file(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    if not job.log_key:
+        return redirect("annotation_log", pk=pk)
+    return _download("results", job.log_key, job.log_name, "text/plain")
+
+
+@login_required
+@require_safe
 def annotation_result(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
     return _result_download(request, job, job.result_key, job.result_name)

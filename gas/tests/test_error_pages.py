@@ -35,7 +35,7 @@ def test_a_page_that_is_not_there(client, settings, db):
     assert "Sign in" in answer.content.decode()
 
 
-@pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "413", "500"])
+@pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "429", "500", "503"])
 def test_no_error_page_has_inline_code(name):
     page = get_template(f"{name}.html").render()
     assert "<style" not in page

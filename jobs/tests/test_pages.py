@@ -12,7 +12,14 @@ from jobs.models import Job, Upload
 from jobs.models.job import Result
 from jobs.tests.many_jobs import make_many
 
-PAGES = ["annotation", "annotation_log", "annotation_result", "annotation_index", "annotation_input"]
+PAGES = [
+    "annotation",
+    "annotation_log",
+    "annotation_log_file",
+    "annotation_result",
+    "annotation_index",
+    "annotation_input",
+]
 POSTS = ["annotation_cancel", "annotation_delete"]
 
 
@@ -193,6 +200,7 @@ def test_the_log(browser, researcher, make_job, complete):
     early = browser.get(reverse("annotation_log", args=[job.pk]))  # seed defect 38: a server error
     assert (early.status_code, early["Location"]) == (302, reverse("annotation", args=[job.pk]))
     complete(job, log="Total: 3\n<script>alert(1)</script>\n")
+    assert browser.get(reverse("annotation_log_file", args=[job.pk]), follow=True).getvalue().startswith(b"Total: 3")
     page = browser.get(reverse("annotation_log", args=[job.pk])).content.decode()
     assert "Total: 3" in page
     assert "<script>alert" not in page
