@@ -34,7 +34,7 @@ SENDERS = 4
 class Sampler:
     """Watches the processes of a site: the most annotators at once, and the most memory of all together (PSS, MB)."""
 
-    def __init__(self, var: Path, pause: float = 0.2) -> None:
+    def __init__(self, var: Path, pause: float = 0.05) -> None:
         self._var, self._pause = var, pause
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
