@@ -1,6 +1,7 @@
 """The embedded default: workers and dispatcher as threads of the one process that serves the site."""
 
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from django.db import DatabaseError, connection
 from dramatiq import Worker
 
 from gas.hints import dispatch_due
+from jobs.models import Job
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Services:
         self._thread = threading.Thread(target=self._dispatcher.run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
+        Job.objects.end_leases_of_the_dead(socket.gethostname())
         self._workers.__enter__()
         self._thread.start()
 

@@ -49,12 +49,19 @@ class Leased(models.Model):
     )
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     next_action_at = models.DateTimeField(null=True, blank=True, editable=False)
+    not_before = models.DateTimeField(null=True, blank=True, editable=False, help_text="No claim before: a back-off.")
     hints = models.PositiveIntegerField(
         default=0, editable=False, help_text="Sent by the dispatcher since the last change."
     )
 
     class Meta:
         abstract = True
+
+    @staticmethod
+    def _free(waiting: str) -> Q:
+        """For `only` of a claim: the row waits, and not for a back-off to end, or its holder's lease has run out."""
+        ready = Q(not_before=None) | Q(not_before__lte=Now())
+        return Q(status=waiting) & ready | Q(lease_until__lte=Now())
 
     @property
     def actor_name(self) -> str:

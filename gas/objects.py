@@ -370,11 +370,15 @@ def _publish(temporary: Path, target: Path) -> None:
 
 def _copy_exactly(stream: Readable, target: BinaryIO, size: int) -> None:
     left = size
+    while left and (block := _read(stream, min(_BLOCK, left))):
+        target.write(block)
+        left -= len(block)
+    if left or _read(stream, 1):
+        raise PartMismatch(f"{size - left} bytes instead of {size}" if left else f"more than {size} bytes")
+
+
+def _read(stream: Readable, count: int) -> bytes:
     try:
-        while left and (block := stream.read(min(_BLOCK, left))):
-            target.write(block)
-            left -= len(block)
-        if left or stream.read(1):
-            raise PartMismatch(f"{size - left} bytes instead of {size}" if left else f"more than {size} bytes")
+        return stream.read(count)
     except OSError as error:  # Django's UnreadablePostError: the browser went away
         raise PartMismatch("the part broke off") from error

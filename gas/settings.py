@@ -188,8 +188,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    # that there is more than one Worker in the embedded default, which is meant: see gas.embedded
-    "loggers": {"dramatiq.broker.StubBroker": {"level": "ERROR"}},
+    # Django's own handlers would say everything twice; that there is more than one Worker in the embedded default is meant
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        "dramatiq.broker.StubBroker": {"level": "ERROR"},
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "WARNING" if DEBUG else "INFO")},
 }
 

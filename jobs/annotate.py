@@ -1,14 +1,16 @@
 """One attempt at one job: fetch the input, run the engine in a process of its own, store the result, complete the row."""
 
 import atexit
+import fcntl
 import hashlib
 import logging
 import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -27,6 +29,7 @@ atexit.register(engine.close)
 # the file may be in order: it was this machine, or this moment
 WORTH_ANOTHER_TRY = {"disk_full", "engine_crashed", "engine_failed", "killed", "output_unwritable", "reference_missing"}
 BEAT_SECONDS = 1.0
+SCRATCH_GRACE = 60  # seconds between making a folder and locking it, at the very most
 WAIT_SECONDS = 0.5  # how long a wait may last before Python looks at signals and at Dramatiq's interrupts
 
 
@@ -66,17 +69,17 @@ class Heartbeat:
             raise Stopped
 
     def _beat(self) -> None:
-        missed = 0.0
+        renewed = time.monotonic()
         try:
             while not self._over.wait(BEAT_SECONDS):
+                begun = time.monotonic()
                 try:
                     alive = self._job.heartbeat(*self.progress)
-                    missed = 0
+                    renewed = begun
                 except DatabaseError:
                     log.warning("job %s: no heartbeat, the database is out of reach", self._job.pk)
                     connection.close()
-                    missed += BEAT_SECONDS
-                    alive = missed < settings.JOB_LEASE.total_seconds()
+                    alive = time.monotonic() - renewed < settings.JOB_LEASE.total_seconds()
                 if not alive:
                     self.stopped.set()
                     if self.run:
@@ -92,14 +95,16 @@ def annotate(job: Job) -> None:
         with scratch_folder(job) as scratch, Heartbeat(job) as heartbeat:
             _attempt(job, scratch, heartbeat)
     except Stopped:
-        mine = Job.objects.filter(pk=job.pk, attempt=job.attempt).first()
-        if mine and mine.is_active and mine.cancelled_by_owner:
-            mine.cancelled()
+        _delete_results(job, job.attempt)
     except StorageUnavailable:
         log.warning("job %s: storage is out of reach", job.pk, exc_info=True)
         job.wait_for_storage()
     except ObjectNotFound:
         job.fail("input_missing", ["The uploaded file is no longer in the store; please upload it again."])
+    finally:
+        mine = Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, attempt=job.attempt).first()
+        if mine and mine.cancelled_by_owner:
+            mine.cancelled()
 
 
 def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
@@ -149,10 +154,17 @@ def _store(job: Job, output: Path, summary: dict[str, object], heartbeat: Heartb
         )
     )
     if not completed:
-        store.delete_prefix(f"{job.results_prefix}/{job.attempt}")
         raise Stopped
     for attempt in range(1, job.attempt):  # what dead attempts may have left
-        store.delete_prefix(f"{job.results_prefix}/{attempt}")
+        _delete_results(job, attempt)
+
+
+def _delete_results(job: Job, attempt: int) -> None:
+    """Clean up after an attempt; what stays because the store is out of reach goes with the job."""
+    try:
+        objects("results").delete_prefix(f"{job.results_prefix}/{attempt}")
+    except StorageUnavailable:
+        log.warning("job %s: results of attempt %d stay", job.pk, attempt, exc_info=True)
 
 
 def _limits() -> Limits:
@@ -171,18 +183,34 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def scratch_folder(job: Job) -> Iterator[Path]:
-    """A private folder for this attempt, named after this process so that a later one finds what a dead one left."""
-    folder = settings.SCRATCH_DIR / f"{os.getpid()}-{job.pk}-{job.attempt}"
+    """A private folder for this attempt, locked for as long as it is used: what dead processes left is swept first."""
+    sweep_scratch()
+    folder = settings.SCRATCH_DIR / f"{job.pk}-{job.attempt}"
     folder.mkdir(mode=0o700, parents=True)
+    lock = _lock(folder)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def sweep_scratch() -> None:
-    """Delete the scratch folders of processes that are no more."""
+    """Delete the scratch folders that nobody holds, but for those made a moment ago."""
     for folder in settings.SCRATCH_DIR.glob("*-*"):
-        pid = int(folder.name.split("-", 1)[0])
-        if not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # its owner was faster
+            if time.time() - folder.stat().st_mtime > SCRATCH_GRACE and (lock := _lock(folder)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds the folder until it is closed or its process is gone; None when another has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

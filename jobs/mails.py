@@ -1,5 +1,6 @@
 """The mails about a job. No genotype, no secret, links by id only."""
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -8,6 +9,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from jobs.models import Notification
+
+
+def without_quotes(sentence: str) -> str:
+    """A sentence of the engine without what it quotes from the file: that is for the page, behind sign-in."""
+    return re.sub(r"'[^']*'", "'…'", sentence)
 
 
 def job_mail(notification: Notification) -> EmailMultiAlternatives:
@@ -21,6 +27,7 @@ def job_mail(notification: Notification) -> EmailMultiAlternatives:
         "download_until": job.download_until,
         "support_email": settings.SUPPORT_EMAIL,
         "counts": job.summary,
+        "faults": [without_quotes(fault) for fault in job.error_message.splitlines()],
     }
     subject, text, html = (
         render_to_string(f"emails/{notification.kind}{end}", context) for end in ("_subject.txt", ".txt", ".html")

@@ -26,13 +26,18 @@ HOUR = 3_600_000  # milliseconds
 def annotate_job(job_id: str) -> None:
     """Annotate one job. On shutdown it goes back at once; an unexpected error is logged and spends a try."""
     job = Job.objects.select_related("owner__profile__plan").filter(pk=uuid.UUID(job_id)).first()
-    if job is None or not job.claim(worker_name()):
+    if job is None:
         return
-    log.info("job %s attempt %d begins", job.pk, job.attempt)
+    worker = worker_name()
     try:
+        if not job.claim(worker):
+            return
+        log.info("job %s attempt %d begins", job.pk, job.attempt)
         annotate(job)
-    except Shutdown:
-        job.give_back()
+    except Shutdown:  # at any moment, also while the claim is under way
+        held = Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, worker=worker).first()
+        if held:
+            held.give_back()
     except TimeLimitExceeded:
         job.try_again("too_much_time", ["The annotation took longer than a job may take."])
     except DatabaseError:
@@ -57,13 +62,21 @@ def notify_job(notification_id: str) -> None:
     mail = job_mail(notification)
     try:
         mail.send()
-    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as error:
-        notification.failed(f"Refused by the mail server: {error}")
     except Exception as error:
+        if _refused_for_good(error):
+            notification.failed(f"Refused by the mail server: {error}")
+            return
         log.warning("notification %s was not sent", notification.pk, exc_info=True)
         notification.try_later(f"{type(error).__name__}: {error}")
     else:
         notification.sent()
+
+
+def _refused_for_good(error: Exception) -> bool:
+    """Whether the mail server said 5xx to every recipient; 4xx means later (RFC 5321, 4.2.1)."""
+    return isinstance(error, smtplib.SMTPRecipientsRefused) and all(
+        code >= 500 for code, _ in error.recipients.values()
+    )
 
 
 @dramatiq.actor(queue_name="clean", max_retries=0)

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.views import signed_in
-from gas.objects import PartMismatch, StorageUnavailable, UploadGone, objects
+from gas.objects import ObjectNotFound, PartMismatch, StorageUnavailable, UploadGone, objects
 from jobs.models import Upload
 from jobs.refusals import Refused
 
@@ -48,7 +48,12 @@ PART_LENGTH = partial(
     "Send it again.",
     status=400,
 )
-TOLD_AS = {StorageUnavailable: STORE_DOWN, UploadGone: NO_SUCH_UPLOAD, PartMismatch: PART_LENGTH}
+TOLD_AS = {
+    StorageUnavailable: STORE_DOWN,
+    UploadGone: NO_SUCH_UPLOAD,
+    ObjectNotFound: NO_SUCH_UPLOAD,
+    PartMismatch: PART_LENGTH,
+}
 
 
 def json_api(view: View) -> View:
@@ -102,7 +107,7 @@ def uploads(request: HttpRequest) -> HttpResponseBase:
         file_name, size = asked["file_name"], asked["size"]
         if not isinstance(file_name, str) or type(size) is not int:
             raise TypeError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Refused(
             "bad_request",
             "The request is not understood",
@@ -164,5 +169,8 @@ def complete(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @json_api
 @require_POST
 def abort(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    own_upload(request, pk).abort()
+    upload = own_upload(request, pk)
+    if not upload.abort():
+        detail = "It was completed at the same moment; its job can be cancelled."
+        raise Refused("not_open", "The upload has ended", detail, status=409)
     return HttpResponse(status=204)

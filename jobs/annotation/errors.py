@@ -50,8 +50,8 @@ CODES = {
 
 
 def quoted(field: bytes) -> str:
-    """The offending field for a message: printable ASCII only, at most 40 characters of it."""
-    text = "".join(chr(c) if 32 <= c < 127 else "?" for c in field[: MAX_QUOTED + 1])
+    """The offending field for a message: printable ASCII only, at most 40 characters, in quotes that it cannot close."""
+    text = "".join(chr(c) if 32 <= c < 127 and c != 39 else "?" for c in field[: MAX_QUOTED + 1])
     return f"'{text[:MAX_QUOTED]}...'" if len(text) > MAX_QUOTED else f"'{text}'"
 
 

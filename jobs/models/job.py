@@ -4,11 +4,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -48,6 +49,12 @@ class JobQuerySet(LeasedQuerySet):
     def newest_first(self) -> Self:
         return self.order_by("-submitted_at", "-pk")
 
+    def end_leases_of_the_dead(self, host: str) -> int:
+        """End the leases of workers on this host whose process is no more, so that nobody waits for them to run out."""
+        held = self.filter(status=Job.Status.RUNNING, worker__startswith=f"{host}:", lease_until__gt=Now())
+        dead = [job.pk for job in held if not Path("/proc", job.worker.split(":")[1]).exists()]
+        return self.filter(pk__in=dead, status=Job.Status.RUNNING).update(lease_until=Now(), next_action_at=Now())
+
     def stuck(self) -> Self:
         """Not ended, and overdue by more than a minute: whoever should have seen to them has not."""
         active = [Job.Status.PENDING, Job.Status.RUNNING]
@@ -83,6 +90,8 @@ class Job(Leased):
         Status.CANCELLED: {Status.PENDING},
     }
 
+    WANTED: ClassVar = Q(cancel_requested_at=None, deleted_at=None)
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(User, models.PROTECT, related_name="jobs")
     upload = models.OneToOneField("jobs.Upload", models.PROTECT, related_name="job")
@@ -94,6 +103,7 @@ class Job(Leased):
     worker = models.CharField(max_length=100, blank=True, editable=False)
 
     submitted_at = models.DateTimeField(default=timezone.now, editable=False)
+    waiting_since = models.DateTimeField(default=timezone.now, editable=False, help_text="Since submission or retry.")
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
     cancel_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -172,7 +182,7 @@ class Job(Leased):
 
     def claim(self, worker: str) -> bool:
         """Take the job for `worker`: from PENDING, or from a worker whose lease ran out. False: there is nothing to do."""
-        free = Q(deleted_at=None) & (Q(status=self.Status.PENDING) | Q(lease_until__lte=Now()))
+        free = Q(deleted_at=None) & self._free(self.Status.PENDING)
         if not self.is_active:
             return False
         if self.cancel_requested_at:
@@ -196,25 +206,24 @@ class Job(Leased):
             started_at=Now(),
             progress_done=None,
             progress_total=None,
+            not_before=None,
             **self._lease(),
         )
 
     def heartbeat(self, done: int | None, total: int | None) -> bool:
         """Renew the lease and note the progress. False: stop, for the lease is lost, or the job cancelled or deleted."""
-        wanted = Q(cancel_requested_at=None, deleted_at=None)
-        return self._change(only=wanted, progress_done=done, progress_total=total, **self._lease())
+        return self._change(only=self.WANTED, progress_done=done, progress_total=total, **self._lease())
 
     def complete(self, result: Result) -> bool:
         with transaction.atomic():
-            completed = self._end(
-                self.Status.COMPLETED, **vars(result), only=Q(cancel_requested_at=None, deleted_at=None)
-            )
+            completed = self._end(self.Status.COMPLETED, **vars(result), only=self.WANTED)
             if completed:
                 self._notify("completed")
         return completed
 
     def fail(self, code: str, faults: Sequence[str], *, only: Q | None = None) -> bool:
-        """End the job with a reason: `faults`, whole sentences for its owner."""
+        """End the job with a reason: `faults`, whole sentences for its owner. False: lost, cancelled or deleted."""
+        only = self.WANTED & (only or Q())
         with transaction.atomic():
             failed = self._end(self.Status.FAILED, only=only, error_code=code, error_message="\n".join(faults))
             if failed:
@@ -227,7 +236,7 @@ class Job(Leased):
 
     def wait_for_storage(self) -> bool:
         """Storage is out of reach: later again, 15 s, 30 s ... 15 min, no try spent; FAILED after a day."""
-        if type(self).objects.filter(pk=self.pk, submitted_at__lte=Now() - GIVE_UP_AFTER).exists():
+        if type(self).objects.filter(pk=self.pk, waiting_since__lte=Now() - GIVE_UP_AFTER).exists():
             return self.fail(
                 "storage_unavailable",
                 ["The file store was out of reach for a whole day; please submit the file again."],
@@ -243,9 +252,16 @@ class Job(Leased):
 
     def cancel(self) -> bool:
         """As its owner wishes: at once when PENDING, at the worker's next heartbeat when RUNNING. False: too late."""
+        for _ in range(2):  # a worker may claim it, or give it back, at this very moment
+            if self.can_cancel and self._cancel_as_it_is():
+                return True
+            self.refresh_from_db()
+        return False
+
+    def _cancel_as_it_is(self) -> bool:
         if self.status == self.Status.RUNNING:
             return self._change(cancel_requested_at=Now())
-        return self.can_cancel and self._end(self.Status.CANCELLED, cancel_requested_at=Now())
+        return self._end(self.Status.CANCELLED, cancel_requested_at=Now())
 
     def cancelled(self) -> bool:
         """The worker has stopped a job that was cancelled or deleted."""
@@ -257,6 +273,7 @@ class Job(Leased):
             pending = self._move(
                 self.Status.PENDING,
                 next_action_at=after(FIRST_HINT_AFTER),
+                waiting_since=Now(),
                 tries=0,
                 finished_at=None,
                 cancel_requested_at=None,
@@ -271,11 +288,13 @@ class Job(Leased):
 
     def delete_soon(self) -> bool:
         """Gone for its owner at once; a worker deletes its files, then the row."""
-        with transaction.atomic():
-            deleted = self._change(only=Q(deleted_at=None), deleted_at=Now(), next_action_at=after(timedelta()))
+        with transaction.atomic():  # whatever its state and whoever holds it: the owner's word is the last
+            mine = type(self).objects.filter(pk=self.pk, deleted_at=None)
+            deleted = mine.update(deleted_at=Now(), next_action_at=Now(), hints=0)
             if deleted:
+                self.refresh_from_db()
                 hint_on_commit(self)
-        return deleted
+        return bool(deleted)
 
     def purge(self) -> None:
         """Delete the files and the row of a deleted job, once no worker holds it; harmless at any other time."""
@@ -283,18 +302,21 @@ class Job(Leased):
         if self.deleted_at is None or held:
             return
         objects("results").delete_prefix(self.results_prefix)
-        objects("uploads").delete(self.input_key)
+        objects("uploads").delete_prefix(self.upload.prefix)
         with transaction.atomic():
             self.delete()
             self.upload.delete()
 
     def _end(self, to: str, *, only: Q | None = None, **changes: Any) -> bool:
-        timer = after(timedelta()) if self.deleted_at else None  # a deleted job is yet to be purged
-        return self._move(to, only=only, finished_at=Now(), lease_until=None, next_action_at=timer, **changes)
+        # a deleted job is yet to be purged, whether this instance knows of the deletion or not
+        timer = Case(When(deleted_at=None, then=Value(None)), default=Now(), output_field=models.DateTimeField())
+        ended: dict[str, Any] = {"finished_at": Now(), "lease_until": None, "not_before": None, "next_action_at": timer}
+        return self._move(to, only=only, **ended, **changes)
 
     def _back_to_pending(self, pause: timedelta, **changes: Any) -> bool:
         with transaction.atomic():
-            pending = self._move(self.Status.PENDING, lease_until=None, next_action_at=after(pause), **changes)
+            when = {"next_action_at": after(pause), "not_before": after(pause)}
+            pending = self._move(self.Status.PENDING, only=self.WANTED, lease_until=None, **when, **changes)
             if pending and not pause:
                 hint_on_commit(self)
         return pending

@@ -1,12 +1,13 @@
 """Mails about a job: one row per job and kind, made in the transaction that ends the job."""
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from gas.leases import FIRST_HINT_AFTER, Leased, LeasedQuerySet, after
 from jobs.models.job import Job
@@ -48,6 +49,7 @@ class Notification(Leased):
     kind = models.CharField(max_length=9, choices=Kind.choices)
     status = models.CharField(max_length=7, choices=Status.choices, default=Status.PENDING, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    waiting_since = models.DateTimeField(default=timezone.now, editable=False, help_text="Since it was made or resent.")
     sent_at = models.DateTimeField(null=True, blank=True, editable=False)
     error = models.TextField(blank=True, editable=False)
 
@@ -78,42 +80,35 @@ class Notification(Leased):
     def __str__(self) -> str:
         return f"{self.kind} mail of {self.job_id} ({self.status})"
 
-    @classmethod
-    def make(cls, job: Job, kind: str) -> "Notification":
-        return cls.objects.create(job=job, kind=kind, next_action_at=after(FIRST_HINT_AFTER))
-
     def claim(self) -> bool:
-        free = Q(status=self.Status.PENDING) | Q(lease_until__lte=Now())
+        if self.status not in (self.Status.PENDING, self.Status.SENDING):
+            return False
         lease = after(settings.JOB_LEASE)
-        return (
-            self._move(
-                self.Status.SENDING,
-                only=free,
-                attempt=F("attempt") + 1,
-                lease_until=lease,
-                next_action_at=lease,
-            )
-            if self.status in (self.Status.PENDING, self.Status.SENDING)
-            else False
-        )
+        taken: dict[str, Any] = {
+            "attempt": F("attempt") + 1,
+            "lease_until": lease,
+            "next_action_at": lease,
+            "not_before": None,
+        }
+        return self._move(self.Status.SENDING, only=self._free(self.Status.PENDING), **taken)
 
     def sent(self) -> bool:
-        return self._move(self.Status.SENT, sent_at=Now(), error="", **self._FREE, next_action_at=None)
+        return self._move(self.Status.SENT, sent_at=Now(), error="", lease_until=None, next_action_at=None)
 
     def failed(self, error: str) -> bool:
-        return self._move(self.Status.FAILED, error=error, **self._FREE, next_action_at=None)
+        return self._move(self.Status.FAILED, error=error, lease_until=None, next_action_at=None)
 
     def try_later(self, error: str) -> bool:
         """After a mail server out of reach: 15 s, 30 s ... 15 min, and FAILED once the mail is three days late."""
-        if type(self).objects.filter(pk=self.pk, created_at__lte=Now() - GIVE_UP_AFTER).exists():
+        if type(self).objects.filter(pk=self.pk, waiting_since__lte=Now() - GIVE_UP_AFTER).exists():
             return self.failed(error)
         pause = min(timedelta(seconds=15) * 2 ** min(self.attempt - 1, 10), LONGEST_PAUSE)
-        return self._move(self.Status.PENDING, error=error, **self._FREE, next_action_at=after(pause))
+        when = {"next_action_at": after(pause), "not_before": after(pause)}
+        return self._move(self.Status.PENDING, error=error, lease_until=None, **when)
 
     def resend(self) -> bool:
         """Send again what was sent or has failed; False while it is under way."""
         if self.status not in (self.Status.SENT, self.Status.FAILED):
             return False
-        return self._move(self.Status.PENDING, sent_at=None, next_action_at=after(FIRST_HINT_AFTER))
-
-    _FREE: ClassVar = {"lease_until": None}
+        when = {"next_action_at": after(FIRST_HINT_AFTER), "waiting_since": Now()}
+        return self._move(self.Status.PENDING, sent_at=None, **when)

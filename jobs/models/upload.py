@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from functools import partial
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -19,6 +20,9 @@ from jobs.refusals import Refused
 
 MOST_OPEN = 20  # of one user at a time
 MOST_PARTS = 10_000  # S3's own limit
+ENDED = partial(
+    Refused, "aborted", "This upload was ended", "It was cancelled, refused or expired.", "Upload again.", status=410
+)
 
 
 class UploadQuerySet(LeasedQuerySet):
@@ -83,25 +87,37 @@ class Upload(Leased):
         """Begin a session. Raises Refused when the name, the size or the number of open sessions does not allow it."""
         file_name = clean_file_name(file_name)
         check_size(size, owner.plan)
-        if cls.objects.filter(owner=owner).open().count() >= MOST_OPEN:
-            raise Refused(
-                "too_many_uploads",
-                "Too many unfinished uploads",
-                f"You have {MOST_OPEN} uploads that were begun and not finished.",
-                "Finish or cancel some of them first.",
-                status=429,
-            )
         part_size = max(settings.UPLOAD_PART_BYTES, -(-size // MOST_PARTS))
         upload = cls(owner=owner, file_name=file_name, size=size, part_size=part_size)
         upload.expires_at = upload.next_action_at = after(settings.UPLOAD_LIFETIME)
-        upload.save(force_insert=True)
         upload.token = objects("uploads").begin_upload(upload.key)
-        cls.objects.filter(pk=upload.pk).update(token=upload.token)
+        try:
+            upload._open()
+        except Refused:
+            objects("uploads").abort_upload(upload.key, upload.token)
+            raise
         return upload
+
+    def _open(self) -> None:
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=self.owner_id)  # of many requests at once, each counts the others
+            if type(self).objects.filter(owner=self.owner_id).open().count() >= MOST_OPEN:
+                raise Refused(
+                    "too_many_uploads",
+                    "Too many unfinished uploads",
+                    f"You have {MOST_OPEN} uploads that were begun and not finished.",
+                    "Finish or cancel some of them first.",
+                    status=429,
+                )
+            self.save(force_insert=True)
 
     @property
     def key(self) -> str:
-        return f"uploads/{self.owner_id}/{self.pk}/input"
+        return f"{self.prefix}/input"
+
+    @property
+    def prefix(self) -> str:
+        return f"uploads/{self.owner_id}/{self.pk}"
 
     @property
     def part_count(self) -> int:
@@ -124,7 +140,7 @@ class Upload(Leased):
             return []
         try:
             parts = objects("uploads").received_parts(self.key, self.token)
-        except UploadGone:  # begun in a process that died before the store knew of it
+        except UploadGone:  # the store has lost it: nothing was received
             return []
         return sorted(n for n, size in parts.items() if size == self.part_length(n))
 
@@ -148,15 +164,10 @@ class Upload(Leased):
         Raises Refused (and aborts the session) when the file is larger than it said or the plan allows, or is no VCF.
         """
         if self.status == self.Status.COMPLETED:
-            return self.job
+            job: Job = self.job
+            return job
         if self.status == self.Status.ABORTED:
-            raise Refused(
-                "aborted",
-                "This upload was ended",
-                "It was cancelled, refused or expired.",
-                "Upload again.",
-                status=410,
-            )
+            raise ENDED()
         store = objects("uploads")
         if store.exists(self.key):  # put together before a crash, or put there whole
             store.abort_upload(self.key, self.token)
@@ -172,8 +183,10 @@ class Upload(Leased):
                 job = Job.submit(self)
                 hint_on_commit(job)
                 return job
-        self.refresh_from_db()  # another request has ended the session meanwhile
-        return self.complete()
+        ended: Upload | None = type(self).objects.filter(pk=self.pk).first()  # by another request, meanwhile
+        if ended is None:
+            raise ENDED()
+        return ended.complete()
 
     def _check(self, size: int, head: bytes) -> None:
         check_size(size, self.owner.plan)
@@ -201,5 +214,5 @@ class Upload(Leased):
         if self.status == self.Status.ABORTED:
             store = objects("uploads")
             store.abort_upload(self.key, self.token)
-            store.delete(self.key)
+            store.delete_prefix(self.prefix)
             self.delete()

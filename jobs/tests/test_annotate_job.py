@@ -16,14 +16,16 @@ from conftest import HEADER
 from gas.objects import StorageUnavailable, objects
 from gas.testing.processes import wait_until
 from jobs import annotate as annotate_module
+from jobs.annotate import scratch_folder
 from jobs.annotation.forkserver import Run
 from jobs.models import Job
-from jobs.tasks import annotate_job
+from jobs.tasks import annotate_job, purge_job
 
 LONG = HEADER.encode() + b"".join(b"MT\t%d\t.\tN\tA\t.\t.\t.\n" % n for n in range(1, 16_000)) * 12
 
 
 def run(job: Job) -> Job:
+    Job.objects.filter(pk=job.pk).update(not_before=None)
     annotate_job.fn(str(job.pk))
     return Job.objects.get(pk=job.pk)
 
@@ -62,6 +64,36 @@ def test_a_doubled_message_runs_the_job_once(researcher, make_job):
     first, second = run(job), run(job)
     assert (second.attempt, second.finished_at, second.result_key) == (1, first.finished_at, first.result_key)
     assert second.notifications.count() == 1
+
+
+def test_what_a_dead_process_left_in_scratch_is_swept_and_what_lives_stays(researcher, make_job, settings):
+    dead, young = settings.SCRATCH_DIR / "dead-1", settings.SCRATCH_DIR / "young-1"
+    live = make_job(researcher)
+    live.claim("w")
+    with scratch_folder(live) as held:
+        for folder in (dead, young):
+            folder.mkdir()
+        for folder in (dead, held):
+            os.utime(folder, (0, 0))
+        run(make_job(researcher))
+        assert (dead.exists(), young.exists(), held.exists()) == (False, True, True)
+
+
+def test_results_of_dead_attempts_go_even_if_not_at_once(researcher, make_job, monkeypatch):
+    job = make_job(researcher)
+    Job.objects.update(attempt=1)
+    (folder := objects("results").folder / f"results/{job.pk}/1").mkdir(parents=True)
+
+    def down(*_):
+        raise StorageUnavailable("down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(objects("results")), "delete_prefix", down)
+        assert run(job).status == "COMPLETED"
+    assert folder.exists()
+    Job.objects.get().delete_soon()
+    purge_job.fn(str(job.pk))
+    assert not folder.exists()
 
 
 def test_a_message_for_a_job_that_is_gone(db):

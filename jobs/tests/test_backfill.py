@@ -72,9 +72,12 @@ def test_filters(failed, outsider, options, chosen):
     assert backfill("backfill_jobs", "--dry-run", *options)[-1] == f"{chosen} chosen, 0 enqueued (dry run)"
 
 
-def test_a_date_that_is_none(db):
-    with pytest.raises(CommandError, match="since"):
-        backfill("backfill_jobs", "--since", "yesterday")
+@pytest.mark.parametrize(
+    "option", [["--since", "yesterday"], ["--since", "2026-13-45"], ["--limit", "-1"], ["--limit", "x"]]
+)
+def test_a_date_or_number_that_is_none(db, option):
+    with pytest.raises(CommandError, match=f"argument {option[0]}.* is no "):
+        backfill("backfill_jobs", f"{option[0]}={option[1]}")
 
 
 def test_notifications(researcher, make_job, hints):

@@ -1,5 +1,6 @@
 """The state machine of Job: each move legal, illegal and raced."""
 
+import os
 import threading
 from datetime import timedelta
 
@@ -31,6 +32,12 @@ def running(job) -> Job:
 def expire(job: Job) -> None:
     """Let the lease run out, by the database's clock."""
     Job.objects.filter(pk=job.pk).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def ready(job: Job) -> Job:
+    """Let the back-off end."""
+    Job.objects.filter(pk=job.pk).update(not_before=None)
+    return fresh(job)
 
 
 def fresh(job: Job) -> Job:
@@ -115,6 +122,8 @@ def test_an_unexpected_error_is_tried_again_until_the_tries_are_spent(job):
         assert job.claim("w")
         assert job.try_again("internal_error", ["Oops."])
         assert job.status == "PENDING"
+        assert not fresh(job).claim("w")  # a doubled hint does not shorten the pause
+        job = ready(job)
     assert job.claim("w")
     job.try_again("internal_error", ["Oops."])
     assert (job.status, job.error_code) == ("FAILED", "internal_error")
@@ -126,14 +135,54 @@ def test_storage_out_of_reach_spends_no_try_and_waits_longer_each_time(job):
         assert job.claim("w")
         assert job.wait_for_storage()
         pauses.append(round((job.next_action_at - timezone.now()).total_seconds()))
+        job = ready(job)
     assert pauses == [15, 30, 60, 120]
     assert job.tries == 0
 
 
 def test_storage_out_of_reach_for_a_day_fails_the_job(running):
-    Job.objects.filter(pk=running.pk).update(submitted_at=Now() - timedelta(days=1, minutes=1))
+    Job.objects.filter(pk=running.pk).update(waiting_since=Now() - timedelta(days=1, minutes=1))
     assert running.wait_for_storage()
     assert (running.status, running.error_code) == ("FAILED", "storage_unavailable")
+    assert running.retry()
+    assert running.claim("w")
+    assert running.wait_for_storage()
+    assert running.status == "PENDING"  # the day begins anew
+
+
+def test_what_is_done_to_a_stale_instance_is_done(job):
+    """A page was loaded before a worker claimed the job."""
+    page, deleting = fresh(job), fresh(job)
+    assert job.claim("w")
+    assert page.cancel()
+    assert fresh(job).cancel_requested_at
+    assert deleting.delete_soon()
+    assert fresh(job).deleted_at
+
+
+def test_a_worker_that_does_not_know_of_the_deletion_ends_its_job(running):
+    assert fresh(running).delete_soon()
+    assert not running.fail("bad_records", ["No."])
+    assert running.cancelled()
+    assert running.next_action_at is not None
+    assert not running.notifications.exists()
+
+
+@pytest.mark.parametrize("end", [Job.give_back, Job.wait_for_storage, lambda job: job.fail("x", ["y"])])
+def test_nothing_but_the_end_follows_a_wish_to_cancel(running, end):
+    assert fresh(running).cancel()
+    assert not end(running)
+    assert running.cancelled()
+    assert not running.notifications.exists()
+
+
+def test_leases_of_dead_processes_end_at_the_next_start(job):
+    assert job.claim(f"here:{2**22 + 1}:1")
+    assert Job.objects.end_leases_of_the_dead("elsewhere") == 0
+    assert not fresh(job).claim("w")
+    assert Job.objects.end_leases_of_the_dead("here") == 1
+    assert fresh(job).claim(f"here:{os.getpid()}:1")
+    assert Job.objects.end_leases_of_the_dead("here") == 0
 
 
 def test_cancel_pending_is_at_once(job):

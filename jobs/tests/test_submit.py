@@ -86,6 +86,19 @@ def test_the_checks_of_an_upload_hold(researcher, tmp_path, name, content, sente
     assert not Upload.objects.filter(status="OPEN").exists()
 
 
+def test_an_address_that_is_none(db, vcf):
+    with pytest.raises(CommandError, match="no e-mail address"):
+        submit(vcf, "--email", "not an address", "--create")
+    assert not User.objects.exists()
+
+
+def test_a_folder_leaves_no_session(researcher, tmp_path):
+    (tmp_path / "folder.vcf").mkdir()
+    with pytest.raises(CommandError, match="cannot be read"):
+        submit(tmp_path / "folder.vcf", "--email", researcher.email)
+    assert not Upload.objects.exists()
+
+
 def test_a_file_that_is_not_there(researcher, tmp_path):
     with pytest.raises(CommandError, match="cannot be read: No such file"):
         submit(tmp_path / "nothing.vcf", "--email", researcher.email)

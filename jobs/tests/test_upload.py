@@ -12,8 +12,9 @@ from django.test import Client
 from django.urls import reverse
 
 from conftest import VCF
-from gas.objects import objects
+from gas.objects import StorageUnavailable, objects
 from jobs.models import Job, Upload
+from jobs.refusals import Refused
 from jobs.tasks import clean_upload
 
 FREE_LIMIT = 153_600
@@ -180,6 +181,49 @@ def test_open_sessions_are_limited(browser):
     assert [begin(browser).status_code for _ in range(21)] == [201] * 20 + [429]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_open_sessions_are_limited_also_at_once(researcher):
+    start, begun = threading.Barrier(30), []
+
+    def one() -> None:
+        try:
+            start.wait()
+            begun.append(Upload.start(researcher, "a.vcf", 10))
+        except Refused:
+            pass
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=one) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(begun) == Upload.objects.count() == 20
+
+
+def test_a_store_out_of_reach_leaves_no_session(browser, monkeypatch):
+    def down(*_):
+        raise StorageUnavailable("down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(objects("uploads")), "begin_upload", down)
+        assert begin(browser).status_code == 503
+    assert not Upload.objects.exists()
+    assert browser.get(reverse("annotate")).status_code == 200
+
+
+def test_completing_what_was_cleaned_meanwhile(browser, researcher, make_upload, monkeypatch):
+    upload = make_upload(researcher)
+
+    def cleaned_meanwhile(stale, *_):
+        Upload.objects.filter(pk=stale.pk).delete()
+
+    monkeypatch.setattr(Upload, "_check", cleaned_meanwhile)
+    gone = browser.post(reverse("upload_complete", args=[upload.pk]))
+    assert (gone.status_code, error(gone)) == (410, "aborted")
+
+
 # --- what is no VCF file ---------------------------------------------------------------------------------------------------
 
 
@@ -247,6 +291,7 @@ def test_other_names_are_refused(browser, name):
         '{"file_name": "a.vcf", "size": "1"}',
         '{"file_name": "a.vcf", "size": true}',
         "x" * 10_000,
+        "[" * 4000,
     ],
 )
 def test_a_request_that_is_not_understood(browser, body):

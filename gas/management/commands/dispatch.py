@@ -1,6 +1,7 @@
 """manage.py dispatch: send hints for due rows."""
 
 import signal
+from contextlib import nullcontext
 from typing import Any
 
 import dramatiq
@@ -14,7 +15,7 @@ class Command(BaseCommand):
     help = (
         "Sends a Dramatiq message for every row whose next_action_at has come: jobs to annotate, mails to send, uploads "
         "and jobs to delete, leases that ran out. "
-        "Any number of copies may run. With BROKER=memory, --once does the due work itself."
+        "Any number of copies may run. With BROKER=memory it does the due work itself."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,7 +30,8 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, dispatcher.stop)
         self.stdout.write(f"Dispatching every {settings.DISPATCH_INTERVAL.total_seconds():g} s")
         self.stdout.flush()
-        dispatcher.run()
+        with local_workers() if settings.BROKER == "memory" else nullcontext():
+            dispatcher.run()
 
     @staticmethod
     def _round(dispatcher: Dispatcher) -> int:

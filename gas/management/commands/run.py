@@ -1,5 +1,6 @@
 """manage.py run: the whole service in one process group, for a laptop."""
 
+import os
 import socket
 import sys
 from typing import Any
@@ -28,7 +29,7 @@ class Site(BaseApplication):  # type: ignore[misc]
             "bind": _addresses(settings.PORT),
             "workers": 1,
             "worker_class": "gthread",
-            "threads": 8,
+            "threads": 32,  # a slow browser holds one
             "timeout": 120,
             "graceful_timeout": 10,
             "proc_name": "gas",
@@ -68,7 +69,9 @@ class Command(BaseCommand):
                 raise CommandError(
                     f"Port {port} is in use. Stop what listens there, or choose another: {name}={port + 100} make run"
                 )
-        settings.VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.umask(0o077)
+        settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+        settings.VAR_DIR.chmod(0o700)
         call_command("migrate", verbosity=0)
         seed_premium_identity()
         sys.argv = sys.argv[:1]  # gunicorn reads no arguments of ours

@@ -1,5 +1,6 @@
 """manage.py backfill_jobs: enqueue again what is stuck or failed."""
 
+from argparse import ArgumentTypeError
 from datetime import datetime
 from typing import Any
 
@@ -14,12 +15,22 @@ from jobs.models import Job
 
 def moment(text: str) -> datetime:
     """An ISO date or time; without a zone it is UTC."""
-    parsed = parse_datetime(text)
-    day = parse_date(text) if parsed is None else None
+    try:
+        parsed = parse_datetime(text)
+        day = parse_date(text) if parsed is None else None
+    except ValueError:
+        parsed = day = None
     if parsed is None and day is None:
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text} is no date; give one like 2026-11-24 or 2026-11-24T09:30")
     parsed = parsed or datetime(day.year, day.month, day.day)  # type: ignore[union-attr]
     return make_aware(parsed) if is_naive(parsed) else parsed
+
+
+def count(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text} is no whole number")
+    return int(text)
 
 
 class Command(BaseCommand):
@@ -35,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--since", type=moment, help="Only those submitted at or after this ISO date or time (UTC)."
         )
-        parser.add_argument("--limit", type=int, help="At most so many, the oldest first.")
+        parser.add_argument("--limit", type=count, help="At most so many, the oldest first.")
         parser.add_argument("--dry-run", action="store_true", help="Only list them.")
 
     def handle(self, *, dry_run: bool, **options: Any) -> None:

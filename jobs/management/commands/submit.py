@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.validators import validate_email
 
 from accounts.models import User
-from gas.objects import objects
+from gas.objects import ObjectError, objects
 from jobs.models import Job, Upload
 from jobs.refusals import Refused
 from jobs.tasks import annotate_job, notify_job
@@ -73,18 +75,29 @@ def _user(email: str, *, create: bool) -> User:
         return users[0]
     if not create:
         raise CommandError(f"No user has the address {email}. Add --create to make one.")
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise CommandError(f"{email} is no e-mail address.") from None
     return User.objects.create_researcher(email)
 
 
 def _submit(file: Path, owner: User) -> Job:
     try:
+        file.open("rb").close()
         upload = Upload.start(owner, file.name, file.stat().st_size)
-        objects("uploads").put_file(upload.key, file)
-        return upload.complete()
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
     except Refused as refused:
         raise CommandError(f"{file}: {refused}") from None
+    try:
+        objects("uploads").put_file(upload.key, file)
+        return upload.complete()
+    except Refused as refused:
+        raise CommandError(f"{file}: {refused}") from None
+    except ObjectError as error:
+        upload.abort()
+        raise CommandError(f"{file} cannot be stored: {error}. Try again later.") from None
 
 
 def _wait_for_end(job: Job, seconds: int) -> None:
