@@ -108,10 +108,8 @@ def annotate(job: Job) -> None:
 
 
 def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
-    source, output = (
-        scratch / "input" / job.file_name,
-        scratch / "output",
-    )  # the log names the file as its owner does
+    source = scratch / "input" / job.file_name  # so that the log names the file as its owner does
+    output = scratch / "output"
     source.parent.mkdir()
     output.mkdir()
     objects("uploads").fetch_file(job.input_key, source)
