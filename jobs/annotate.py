@@ -182,9 +182,10 @@ def _sha256(path: Path) -> str:
 @contextmanager
 def scratch_folder(job: Job) -> Iterator[Path]:
     """A private folder for this attempt, locked for as long as it is used: what dead processes left is swept first."""
+    settings.SCRATCH_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     sweep_scratch()
     folder = settings.SCRATCH_DIR / f"{job.pk}-{job.attempt}"
-    folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700)
     lock = _lock(folder)
     try:
         yield folder
