@@ -26,8 +26,11 @@ def response_headers(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-class ObjectErrors:
-    """A file that is gone is 404; a store that is out of reach is 503, with a page that says to try again."""
+class ErrorPages:
+    """A file that is gone is 404; a store that is out of reach is 503, with a page that says to try again.
+
+    A row that is not there, or not for this person, is our own 404 page in the embedded default too, where DEBUG is on.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -36,8 +39,8 @@ class ObjectErrors:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if isinstance(error, ObjectNotFound):
-            return page_not_found(request, Http404("The file is no longer there."))
+        if isinstance(error, Http404 | ObjectNotFound):
+            return page_not_found(request, error)
         if isinstance(error, StorageUnavailable):
             return render(request, "503.html", status=503)
         return None

@@ -155,7 +155,7 @@ MIDDLEWARE = [
     "accounts.middleware.absolute_session_lifetime",
     "accounts.middleware.profile_completion",
     "social_django.middleware.SocialAuthExceptionMiddleware",
-    "gas.middleware.ObjectErrors",
+    "gas.middleware.ErrorPages",
 ]
 ROOT_URLCONF = "gas.urls"
 WSGI_APPLICATION = "gas.wsgi.application"

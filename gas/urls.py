@@ -1,6 +1,5 @@
 """The site's addresses."""
 
-from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -12,6 +11,5 @@ urlpatterns = [
     path("", include("jobs.urls")),
     path("objects/<str:token>/", object_links.object_link, name="object_link"),
     path("admin/", admin.site.urls),
+    path("mails/", views.mails, name="mails"),
 ]
-if settings.DEBUG:
-    urlpatterns.append(path("mails/", views.mails, name="mails"))

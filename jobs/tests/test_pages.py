@@ -224,6 +224,15 @@ def test_a_store_out_of_reach_is_told(browser, researcher, make_job, make_upload
     assert (api.status_code, api.json()["error"]["code"]) == (503, "storage_unavailable")
 
 
+@pytest.mark.parametrize("debug", [True, False])
+def test_the_404_page_tells_nothing_of_the_site(browser, settings, debug):
+    settings.DEBUG = debug
+    page = browser.get(reverse("annotation", args=["00000000-0000-0000-0000-000000000000"]))
+    assert page.status_code == 404
+    assert b"URLconf" not in page.content
+    assert b"<h1" in page.content
+
+
 def test_a_file_that_is_gone_is_404(browser, researcher, make_job, complete):
     job = complete(make_job(researcher))
     objects("results").delete(job.log_key)
