@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 
 from gas.objects import ObjectNotFound, StorageUnavailable, objects
 from jobs.annotation.child import Limits
-from jobs.annotation.forkserver import ForkServer, Run
+from jobs.annotation.forkserver import ForkServer
 from jobs.models import Job
 from jobs.models.job import Result
 
@@ -44,12 +44,11 @@ class Stopped(Exception):
 class Heartbeat:
     """Renews the lease of a running job every second from a thread of its own, and notes the progress of its run.
 
-    When the row says stop, or the database was out of reach for as long as the lease lasts, the run is killed and
-    `stopped` is set.
+    When the row says stop, or the database was out of reach for as long as the lease lasts, `stopped` is set: whoever
+    works looks at it with `check` and ends.
     """
 
     def __init__(self, job: Job) -> None:
-        self.run: Run | None = None
         self.progress: tuple[int | None, int | None] = (None, None)
         self.stopped = threading.Event()
         self._job = Job.objects.get(pk=job.pk)
@@ -82,8 +81,6 @@ class Heartbeat:
                     alive = time.monotonic() - renewed < settings.JOB_LEASE.total_seconds()
                 if not alive:
                     self.stopped.set()
-                    if self.run:
-                        self.run.kill()
                     return
         finally:
             connection.close()
@@ -114,7 +111,7 @@ def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
     output.mkdir()
     objects("uploads").fetch_file(job.input_key, source)
     heartbeat.check()
-    run = heartbeat.run = engine.start(source, output, stem=job.stem, limits=_limits())
+    run = engine.start(source, output, stem=job.stem, limits=_limits())
     try:
         while (outcome := run.wait(WAIT_SECONDS)) is None:
             heartbeat.check()

@@ -90,7 +90,7 @@ def test_a_database_out_of_reach_does_not_end_the_dispatcher(monkeypatch):
     assert Dispatcher().round() == 0
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_once_does_the_work_itself_when_the_broker_is_in_memory(researcher, make_upload):
     make_upload(researcher)
     Upload.objects.update(expires_at=Now(), next_action_at=Now())

@@ -249,7 +249,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 @pytest.mark.parametrize("act", ["cancel", "delete_soon"])
 def test_cancelling_and_deleting_kill_the_engine(premium, make_job, slow_engine, in_background, act):
     job = make_job(premium, LONG)
@@ -263,7 +263,7 @@ def test_cancelling_and_deleting_kill_the_engine(premium, make_job, slow_engine,
     assert not job.notifications.exists()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_worker_that_lost_its_lease_kills_its_engine_and_discards(premium, make_job, slow_engine, in_background):
     job = make_job(premium, LONG)
     thread = in_background(job)
@@ -275,7 +275,7 @@ def test_a_worker_that_lost_its_lease_kills_its_engine_and_discards(premium, mak
     assert (job.status, job.attempt, job.result_key) == ("RUNNING", 2, "")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_the_lease_is_renewed_while_the_engine_works(premium, make_job, slow_engine, in_background):
     job = make_job(premium, LONG)
     in_background(job)
@@ -286,7 +286,7 @@ def test_the_lease_is_renewed_while_the_engine_works(premium, make_job, slow_eng
     wait_until(lambda: not Job.objects.get().is_active, "the end", timeout=60)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_the_last_moment_belongs_to_the_owner(researcher, make_job, monkeypatch):
     """Cancelled after the files were stored and before the row was completed: no result, and no file of it."""
     complete = Job.complete

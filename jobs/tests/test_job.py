@@ -285,7 +285,7 @@ def test_the_database_refuses_half_states(job, changes):
         Job.objects.filter(pk=job.pk).update(**changes)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_of_many_claims_at_once_one_wins(researcher, make_job):
     job = make_job(researcher)
     wins, start = [], threading.Barrier(6)

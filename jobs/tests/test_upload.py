@@ -90,7 +90,7 @@ def test_completing_twice_makes_one_job(browser):
     assert Job.objects.count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_completing_many_times_at_once_makes_one_job(researcher, make_upload):
     upload, made, start = make_upload(researcher), [], threading.Barrier(5)
 
@@ -181,7 +181,7 @@ def test_open_sessions_are_limited(browser):
     assert [begin(browser).status_code for _ in range(21)] == [201] * 20 + [429]
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_open_sessions_are_limited_also_at_once(researcher):
     start, begun = threading.Barrier(30), []
 
