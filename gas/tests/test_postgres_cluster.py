@@ -65,12 +65,17 @@ def test_the_command_gets_a_database_and_its_status_is_ours():
         assert process.wait(60) == 3, process.output()
 
 
+def whole_line(output: str) -> bool:
+    """Unbuffered, print writes its words one by one."""
+    return output.endswith("\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_and_the_cluster_end_on_a_signal(number):
     needs("postgresql")
     script = "import os, time; print('pid', os.getpid(), os.environ['DATABASE_URL'], flush=True); time.sleep(60)"
     with Process([*MODULE, "--", sys.executable, "-c", script], cwd=PROJECT) as process:
-        line = process.wait_for("pid").split()
+        line = process.wait_for(whole_line).split()
         pid, url = int(line[1]), line[2]
         psycopg.connect(url).close()
         os.kill(process.pid, number)
@@ -86,7 +91,7 @@ def test_a_process_leaves_no_child_behind():
         "print('child', child.pid, flush=True); time.sleep(60)"
     )
     with Process([sys.executable, "-c", script]) as process:
-        child = int(process.wait_for("child").split()[1])
+        child = int(process.wait_for(whole_line).split()[1])
         assert process.children() == [child]
         assert not gone(child)
     wait_until(lambda: gone(child), "end of the child")
