@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test check format lock bench-jobs bench-memory clean
+.PHONY: help setup run test check format lock bench-annotate bench-jobs bench-memory clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,6 +27,9 @@ format: var/.setup-dev  ## let ruff and djade format the code
 
 lock: var/.setup-dev  ## make the requirements files anew from pyproject.toml
 	bash .ci/lock
+
+bench-annotate: var/.setup-dev  ## speed, memory and growth of the annotation engine, beside bcftools (QUICK=1: one round)
+	$(BIN)/python -m gas.benchmarks.annotate $(if $(QUICK),--quick)
 
 bench-jobs: var/.setup-dev  ## latency and throughput of jobs, from submission to completion
 	$(BIN)/python -m gas.benchmarks.jobs
@@ -57,8 +60,8 @@ var/assets/.copied: node_modules/.installed
 	cp $(addprefix node_modules/bootstrap/dist/,css/bootstrap.min.css css/bootstrap.min.css.map js/bootstrap.bundle.min.js js/bootstrap.bundle.min.js.map) var/assets/bootstrap/
 	@touch $@
 
-var/reference/.installed: node_modules/.installed $(wildcard jobs/annotation/references/*)
-	$(BIN)/python -m jobs.annotation.references install
+var/reference/.installed: node_modules/.installed $(wildcard jobs/annotation/reference/*.py)
+	$(BIN)/python -m jobs.annotation.reference install-default
 	@touch $@
 
 var/.setup: var/assets/.copied var/reference/.installed

@@ -38,6 +38,7 @@ class Request:
     output_dir: str
     stem: str | None = None
     reference: str | None = None
+    processes: int = 1
     limits: Limits = Limits()
 
 
@@ -93,6 +94,7 @@ def _outcome(request: Request, pipe: int) -> Outcome:
             reference=request.reference,
             stem=request.stem,
             progress=progress,
+            processes=request.processes,
         )
     except AnnotationError as error:
         return Outcome(False, error.code, error.faults)

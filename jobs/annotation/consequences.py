@@ -1,57 +1,107 @@
 """Consequences by `bcftools csq`, on a minimal side file of our own rather than on the user's.
 
-The side file has only what csq needs (CHROM, POS, REF, ALT; ID is the row number), under a contig line of
-ours: csq 1.24 crashes without one, and undeclared INFO or FORMAT keys of the user cannot disturb it. Each
-call is in a child of its own: csq may crash, and it remembers the last position for the next call in its
-process.
+The side file has only what csq needs (CHROM, POS, REF, ALT; ID is the row number), under contig lines of ours: csq 1.24
+crashes without them, and undeclared INFO or FORMAT keys of the user cannot disturb it. csq gets only the rows near an
+exon, and only the genes that these rows lie in; what it says farther from any exon was asked when the reference was
+built (far.py). Each call is in a child of its own: csq may crash, and it remembers the last position for the next call
+in its process.
 """
 
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pysam.bcftools
 
 from .errors import AnnotationError
 from .output import no_room
 from .processes import call_in_child, crashed
-from .references import Contig, Reference
+from .reference import Contig, Reference
 
-# (row number, POS, REF, ALT) with ALT as in the file, alleles separated by commas
-Row = tuple[int, bytes, bytes, bytes]
-
-DESCRIPTION = (
-    "Local consequence annotation from BCFtools/csq, "
-    "see http://samtools.github.io/bcftools/howtos/csq-calling.html for details. "
-    "Format: Consequence|gene|transcript|biotype|strand|amino_acid_change|dna_change"
-)
 CORRECTIONS = [
     "incomplete_terminal_codon (SO:0001626) stands where csq says intron in a gene that has none",
     "synonymous&start_retained stands where csq says synonymous&start_lost, which contradicts itself",
 ]
 
 
-def consequences(reference: Reference, contig: Contig, rows: list[Row], folder: Path) -> dict[int, bytes]:
+class Site(NamedTuple):
+    """A record for csq: its row, POS (1-based), REF and ALT as in the file but in upper case."""
+
+    row: int
+    pos: int
+    ref: bytes
+    alt: bytes
+
+
+class Ask(NamedTuple):
+    """The records of one contig, sorted by POS, whose REF agrees with the reference, and the genes they lie in."""
+
+    contig: Contig
+    sites: Sequence[Site]
+    genes: list[int]
+
+
+def consequences(reference: Reference, asks: list[Ask], folder: Path) -> dict[int, bytes]:
     """BCSQ values by row number, for the rows that have a consequence.
 
-    Rows are sorted by POS and their REF agrees with the reference. `-l` takes each variant alone: else csq
-    would read all records as one haplotype where genotypes are not phased. Raises AnnotationError
-    `engine_failed` or `engine_crashed`, or OSError when the side file cannot be written.
+    `-l` takes each variant alone: else csq would read all records as one haplotype where genotypes are not phased.
+    Raises AnnotationError `engine_failed` or `engine_crashed`, or OSError when the side file cannot be written.
     """
-    if not rows:
-        return {}
-    side, out = folder / "side.vcf", folder / "side.out.vcf"
-    name = contig.name.encode()
-    head = f"##fileformat=VCFv4.2\n##contig=<ID={contig.name},length={len(contig.sequence)}>\n"
-    body = b"".join(b"%b\t%b\t%d\t%b\t%b\t.\t.\t.\n" % (name, pos, row, ref, alt) for row, pos, ref, alt in rows)
-    side.write_bytes(head.encode() + b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + body)
-    status = call_in_child(lambda: run_csq(contig.genetic_code, reference.fasta, contig.gff, side, out))
+    found: dict[int, bytes] = {}
+    for code, batch in _batches(asks):
+        found |= _consequences(reference, code, batch, folder)
+    return found
+
+
+def _batches(asks: list[Ask]) -> list[tuple[int, list[Ask]]]:
+    """What one call can answer: one genetic code, and no contig twice (a file may call it MT and chrM)."""
+    batches: list[tuple[int, list[Ask]]] = []
+    for ask in asks:
+        for code, batch in batches:
+            if code == ask.contig.genetic_code and all(ask.contig is not other.contig for other in batch):
+                batch.append(ask)
+                break
+        else:
+            batches.append((ask.contig.genetic_code, [ask]))
+    return batches
+
+
+def _consequences(reference: Reference, code: int, asks: list[Ask], folder: Path) -> dict[int, bytes]:
+    side, out, gff = folder / "side.vcf", folder / "side.out.vcf", folder / "side.gff3"
+    gff.write_bytes(b"##gff-version 3\n" + b"".join(ask.contig.data.gff(ask.genes) for ask in asks))
+    side.write_bytes(side_file(asks))
+    status = call_in_child(lambda: run_csq(code, reference.fasta, gff, side, out))
     if os.WIFSIGNALED(status):
         raise crashed("bcftools csq", status)
     if status:
         failed = AnnotationError("engine_failed", "bcftools csq could not compute the consequences.")
         raise no_room(out) or failed
-    return _values(out, contig, len(rows))
+    values, rows = {}, 0
+    spliced = frozenset().union(*(_spliced(ask) for ask in asks))
+    for line in out.read_bytes().splitlines():
+        if line.startswith(b"#"):
+            continue
+        rows += 1
+        fields = line.split(b"\t")
+        if fields[7].startswith(b"BCSQ="):
+            values[int(fields[2])] = corrected(fields[7][5:], spliced)
+    expected = sum(len(ask.sites) for ask in asks)
+    if rows != expected:
+        raise AnnotationError("engine_failed", f"bcftools csq returned {rows:,} of {expected:,} records.")
+    return values
+
+
+def side_file(asks: list[Ask]) -> bytes:
+    """The VCF text for csq."""
+    head = b"##fileformat=VCFv4.2\n"
+    body = []
+    for ask in asks:
+        name = ask.contig.name.encode()
+        head += b"##contig=<ID=%b,length=%d>\n" % (name, ask.contig.length)
+        body += [b"%b\t%d\t%d\t%b\t%b\t.\t.\t.\n" % (name, pos, row, ref, alt) for row, pos, ref, alt in ask.sites]
+    return head + b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + b"".join(body)
 
 
 def run_csq(genetic_code: int, fasta: Path, gff: Path, side: Path, out: Path) -> None:
@@ -60,21 +110,14 @@ def run_csq(genetic_code: int, fasta: Path, gff: Path, side: Path, out: Path) ->
     pysam.bcftools.csq("-l", "-C", str(genetic_code), "-v", "0", "-Ov", *files, catch_stdout=False)
 
 
-def _values(out: Path, contig: Contig, expected: int) -> dict[int, bytes]:
-    values, rows = {}, 0
-    for line in out.read_bytes().splitlines():
-        if line.startswith(b"#"):
-            continue
-        rows += 1
-        fields = line.split(b"\t")
-        if fields[7].startswith(b"BCSQ="):
-            values[int(fields[2])] = _corrected(fields[7][5:], contig)
-    if rows != expected:
-        raise AnnotationError("engine_failed", f"bcftools csq returned {rows:,} of {expected:,} records.")
-    return values
+def _spliced(ask: Ask) -> frozenset[bytes]:
+    """Symbols of the genes that have introns."""
+    data = ask.contig.data
+    spliced = data.arrays["gene/spliced"]
+    return frozenset(data.gene.values(gene)[0] for gene in ask.genes if spliced[gene])
 
 
-def _corrected(value: bytes, contig: Contig) -> bytes:
+def corrected(value: bytes, spliced: frozenset[bytes]) -> bytes:
     """The value with the terms of CORRECTIONS.
 
     csq cuts a coding sequence down to whole codons and calls the rest an intron; six mitochondrial genes end
@@ -86,7 +129,7 @@ def _corrected(value: bytes, contig: Contig) -> bytes:
     entries = []
     for entry in value.split(b","):
         term, _, rest = entry.partition(b"|")
-        if term == b"intron" and rest.partition(b"|")[0].decode() not in contig.features.spliced:
+        if term == b"intron" and rest.partition(b"|")[0] not in spliced:
             term = b"incomplete_terminal_codon"
         elif term == b"synonymous&start_lost":
             term = b"synonymous&start_retained"

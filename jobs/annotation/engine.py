@@ -1,108 +1,253 @@
-"""annotate(): from the user's file to the annotated file, its index, the count log and summary.json.
+"""annotate(): from the user's file to the annotated file, its index, the count log, skipped.tsv and summary.json.
 
-Two passes over the input. The first (scan.py) finds every fault before anything is written. The second
-(annotator.py) takes the file block by block, asks csq about each, and joins the answers to the user's bytes.
+One pass over the input, block by block: each block is parsed, checked, annotated and compressed on its own, in this
+process or in others. What was found is added up, and decides at the end whether there is a result; its header, which
+declares all that the records use, is written then, before the blocks. Only a file that is not sorted is read again.
 """
 
+import os
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple, TextIO
 
-from . import references
-from .annotator import Annotator, Tally
+from .annotator import Annotator
+from .block import Block, Skipped, parse
+from .choice import choose
 from .errors import AnnotationError, from_os_error
-from .header import split_header
+from .header import Header, split_header
 from .lines import Lines
-from .output import BgzfWriter, index
-from .provenance import annotated_header, replaced_info
-from .references import Reference
-from .scan import Scan, scan
-from .sorting import sorted_blocks
+from .output import BgzfWriter, append_members, index
+from .processes import die_with
+from .provenance import annotated_header
+from .reference import Reference
+from .scan import Piece, Scan, check_lengths
+from .sorting import sorted_texts
 from .summary import Summary, summarise
 
-SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".gz", ".bgz")
+SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".gz", ".bgz", ".zip")
+SKIPPED_HEADER = "line\trecord\treason\n"
+AHEAD = 2  # blocks that wait for each process
 
 Progress = Callable[[int, int], None]
 
 
-def annotate(
+class Text(NamedTuple):
+    """A block of the input: its number, the number of its first line, and its text."""
+
+    number: int
+    line: int
+    text: bytes
+
+
+class _Unsorted(Exception):
+    """The records are not sorted by contig and position."""
+
+
+def annotate(  # noqa: PLR0913 - all but the first two are options
     input_path: Path | str,
     output_dir: Path | str,
     *,
     reference: str | None = None,
     stem: str | None = None,
     progress: Progress | None = None,
+    processes: int = 1,
 ) -> Summary:
-    """Annotates a VCF file: `<stem>.annot.vcf.gz`, its `.tbi`, `<stem>.vcf.count.log` and `summary.json`.
+    """Annotates a VCF file: `<stem>.annot.vcf.gz`, its `.tbi`, `<stem>.vcf.count.log`, `skipped.tsv`, `summary.json`.
 
-    `progress(done, total)` counts records, a few times a second; while the file is first read, done is 0 and
-    total grows. Raises AnnotationError, after which output_dir has no file of ours. It forks for csq: in a
+    `progress(done, total)` counts records, a few times a second; total is an estimate until the end. Raises
+    AnnotationError, after which output_dir has no file of ours. It forks for csq, and for more than one process: in a
     process of several threads use ForkServer.
     """
     input_path, output_dir = Path(input_path), Path(output_dir)
     stem = stem or default_stem(input_path)
-    report = _Throttle(progress)
     lines = Lines(input_path)
-    chosen = references.load(reference)
-    header, blocks = split_header(lines.blocks())
-    found = scan(header, blocks, chosen, lambda records: report(0, records))
+    header, texts = split_header(lines.blocks())
+    first = next(texts, b"") or next(texts, b"")
+    chosen, notes = choose(reference, header, first)
+    made = not output_dir.exists()
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".annotate-", dir=output_dir) as folder:
+            work = Path(folder, "work")
+            work.mkdir()
             result = Path(folder, f"{stem}.annot.vcf.gz")
-            tally = _write_records(result, lines, found, chosen, report)
-            summary = summarise(lines, found, tally, chosen, written=index(result))
-            _check_receipt(summary)
+            run = _Run(header, chosen, work, processes, _Throttle(progress, lines))
+            try:
+                found = run.annotate(_numbered(header.length + 1, chain([first], texts)))
+            except _Unsorted:
+                found = run.annotate_sorted(_numbered(header.length + 1, split_header(lines.blocks())[1]))
+            found.check(chosen)
+            with BgzfWriter(result, "the results") as out:
+                out.write(annotated_header(found, chosen))
+            append_members(result, run.body)
+            run.skipped.replace(Path(folder, "skipped.tsv"))
+            shutil.rmtree(work)
+            summary = summarise(lines, found, chosen, notes, written=index(result))
+            _check_receipt(summary, run.lines - found.blank_lines)
             result.with_name(f"{stem}.vcf.count.log").write_text(summary.count_log(), encoding="utf-8")
             result.with_name("summary.json").write_text(summary.as_json(), encoding="utf-8")
             for path in Path(folder).iterdir():
                 path.replace(output_dir / path.name)
     except OSError as error:
         raise from_os_error(error, "the results") from error
+    finally:
+        if made and output_dir.is_dir() and not any(output_dir.iterdir()):
+            output_dir.rmdir()
+    if progress:
+        progress(summary.records, summary.records)
     return summary
 
 
 def default_stem(input_path: Path) -> str:
-    """The file name without .vcf, .vcf.gz, .vcf.bgz, .gz or .bgz."""
+    """The file name without .vcf, .vcf.gz, .vcf.bgz, .gz, .bgz or .zip."""
     name = input_path.name
+    if name.lower().endswith(".zip"):
+        name = name[:-4]
     suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)] or name
 
 
-def _write_records(
-    result: Path,
-    lines: Lines,
-    found: Scan,
-    reference: Reference,
-    report: "_Throttle",
-) -> Tally:
-    with tempfile.TemporaryDirectory(dir=result.parent) as work, BgzfWriter(result) as out:
-        _, blocks = split_header(lines.blocks())
-        if not found.sorted:
-            ranks = {contig: rank for rank, contig in enumerate(found.contigs)}
-            blocks = sorted_blocks(blocks, ranks, Path(work))
-        annotator = Annotator(reference, replaced_info(found), Path(work))
-        out.write(annotated_header(found, reference))
-        for block in blocks:
-            out.write(annotator.block(block))
-            report(annotator.tally.records, found.records)
-    return annotator.tally
+class _Run:
+    """One pass over the records; `body` is their compressed text and `skipped` the table of those left out."""
+
+    def __init__(self, header: Header, reference: Reference, work: Path, processes: int, report: "_Throttle") -> None:
+        self.header, self.reference, self.work, self.report = header, reference, work, report
+        self.processes = processes
+        self.lines = 0
+        self.body, self.skipped = work / "body.gz", work / "skipped.tsv"
+        self.annotate_text = partial(annotate_text, reference, header.width, work)
+
+    def annotate(self, texts: Iterable[Text]) -> Scan:
+        """Annotates all blocks, in order. Raises _Unsorted."""
+        found = Scan(self.header)
+        with self.body.open("wb"), self.skipped.open("w", encoding="utf-8") as skipped:
+            skipped.write(SKIPPED_HEADER)
+            for part, piece in in_order(self.annotate_text, self._counted(texts), self.processes):
+                check_lengths(self.header, (name for name, _ in piece.runs), self.reference)
+                found.add(piece)
+                if not found.sorted:
+                    raise _Unsorted
+                append_members(self.body, part)
+                part.unlink()
+                self._write(skipped, piece.skipped)
+                self.report(found.records)
+        return found
+
+    def _counted(self, texts: Iterable[Text]) -> Iterator[Text]:
+        self.lines = 0
+        for text in texts:
+            self.lines += text.text.count(b"\n")
+            yield text
+
+    def annotate_sorted(self, texts: Iterable[Text]) -> Scan:
+        """The same for records that are not sorted: sorts them first."""
+        before = Scan(self.header)
+        rows: list[Skipped] = []
+
+        def blocks() -> Iterator[Block]:
+            for text in texts:
+                block = parse(text.text, text.line, self.header.width)
+                before.skip(block.skipped)
+                before.blank_lines += block.blank
+                rows.extend(block.skipped)
+                yield block
+
+        found = self.annotate(_numbered(0, sorted_texts(blocks(), self.work)))
+        self.lines += before.skipped + before.blank_lines
+        found.skipped, found.faults, found.blank_lines = before.skipped, before.faults, before.blank_lines
+        with self.skipped.open("a", encoding="utf-8") as skipped:
+            self._write(skipped, rows)
+        found.sorted = False
+        if found.mismatch:
+            found.mismatch.line = 0  # its line in the file is not known any more
+        return found
+
+    def _write(self, skipped: TextIO, rows: list[Skipped]) -> None:
+        skipped.writelines(f"{row.line}\t{row.place}\t{row.reason}\n" for row in rows)
 
 
-def _check_receipt(summary: Summary) -> None:
-    if summary.written != summary.records:
-        counts = f"{summary.records:,} records were read and {summary.written:,} written"
+def annotate_text(reference: Reference, width: int, work: Path, text: Text) -> tuple[Path, Piece]:
+    """Parses, annotates and compresses one block; in a file of its own, with what was found in it."""
+    block = parse(text.text, text.line, width)
+    piece = Piece.of(block)
+    path = work / f"{text.number}.gz"
+    with BgzfWriter(path, "the results") as out:
+        if piece.sorted and len(block):
+            with tempfile.TemporaryDirectory(dir=work) as folder:
+                annotator = Annotator(reference, Path(folder))
+                out.write(annotator.annotate(block))
+            piece.tally, piece.mismatch = annotator.tally, annotator.mismatch
+    return path, piece
+
+
+def in_order(
+    function: Callable[[Text], tuple[Path, Piece]], texts: Iterable[Text], processes: int
+) -> Iterator[tuple[Path, Piece]]:
+    """The results for all blocks, in their order; with several processes when there are several blocks."""
+    texts = iter(texts)
+    head = list(islice(texts, 2))
+    if processes < 2 or len(head) < 2:
+        yield from map(function, chain(head, texts))
+        return
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - small files do without
+    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
+    from multiprocessing import get_context  # noqa: PLC0415
+
+    pool = ProcessPoolExecutor(processes, get_context("fork"), _become_worker, (os.getpid(), function))
+    try:
+        waiting = deque(pool.submit(_work, text) for text in head)
+        for text in texts:
+            if len(waiting) >= AHEAD * processes:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(_work, text))
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise AnnotationError(
+            "engine_crashed", "An annotation process ended without a result; it is worth another try."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_worker: list[Callable[[Text], tuple[Path, Piece]]] = []  # of a forked process: what it does, inherited, not sent
+
+
+def _become_worker(parent: int, function: Callable[[Text], tuple[Path, Piece]]) -> None:
+    die_with(parent)
+    _worker.append(function)
+
+
+def _work(text: Text) -> tuple[Path, Piece]:
+    return _worker[0](text)
+
+
+def _numbered(line: int, texts: Iterable[bytes]) -> Iterator[Text]:
+    for number, text in enumerate(texts):
+        yield Text(number, line, text)
+        line += text.count(b"\n")
+
+
+def _check_receipt(summary: Summary, read: int) -> None:
+    """Every line that was read, but for blank ones, is in the result or among those skipped."""
+    if not read == summary.records == summary.written + summary.skipped:
+        counts = f"{read:,} records were read, {summary.written:,} written and {summary.skipped:,} skipped"
         raise AnnotationError("engine_failed", f"The receipt does not add up: {counts}.")
 
 
 class _Throttle:
-    """Passes on progress four times a second at most, and the end always."""
+    """Passes on progress four times a second at most; the total is estimated from the share of the file that is read."""
 
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress, self.next = progress, 0.0
+    def __init__(self, progress: Progress | None, lines: Lines) -> None:
+        self.progress, self.lines, self.next = progress, lines, 0.0
 
-    def __call__(self, done: int, total: int) -> None:
-        if self.progress and (done == total or time.monotonic() >= self.next):
+    def __call__(self, done: int) -> None:
+        if self.progress and time.monotonic() >= self.next:
             self.next = time.monotonic() + 0.25
-            self.progress(done, total)
+            self.progress(done, max(done, round(done / max(self.lines.share, 1e-9))))

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .child import Limits, Outcome, Request, ended_without_outcome
-from .references import CHECKOUT
+from .reference import CHECKOUT
 
 
 class Run:
@@ -123,7 +123,9 @@ class ForkServer:
     ) -> Run:
         """Starts annotate() in a child of the server. Raises RuntimeError when no server can be had."""
         paths = os.path.abspath(input_path), os.path.abspath(output_dir)  # noqa: PTH100 - no symlink is followed
-        request = json.dumps(asdict(Request(*paths, stem, reference, limits or Limits()))).encode()
+        request = json.dumps(
+            asdict(Request(*paths, stem=stem, reference=reference, limits=limits or Limits()))
+        ).encode()
         for _ in range(2):  # a server that died unnoticed is replaced once
             reader, writer = os.pipe()
             run = Run(self, reader)

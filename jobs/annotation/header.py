@@ -17,8 +17,8 @@ _CONTIG_LENGTH = re.compile(rb"##contig=<(?:.*?,)?length=(\d{1,18})")
 _OLD_FIELD = re.compile(rb'##(INFO|FORMAT)=([^<,]+),(-?\d+),(\w+),"?(.*?)"?\s*$')
 _OLD_FILTER = re.compile(rb'##FILTER=([^<,]+),"?(.*?)"?\s*$')
 
-# every block of lines, the first without the header
-Blocks = Iterator[list[bytes]]
+# texts of whole lines, each ended by LF; the first without the header
+Blocks = Iterator[bytes]
 
 
 @dataclass(frozen=True)
@@ -64,25 +64,27 @@ class Header:
 
 
 def split_header(blocks: Blocks) -> tuple[Header, Blocks]:
-    """The header, and the blocks of lines after it. Raises AnnotationError when there is none."""
+    """The header, and the text after it. Raises AnnotationError when there is none."""
     head: list[bytes] = []
     size = 0
     for block in blocks:
-        for index, line in enumerate(block):
-            if not line.startswith(b"##"):
-                head.append(line)
-                return _parsed(head), _chained(block[index + 1 :], blocks)
-            head.append(line)
-            size += len(line)
+        start = 0
+        while start < len(block):
+            end = block.index(b"\n", start)
+            head.append(block[start:end])
+            if not head[-1].startswith(b"##"):
+                return _parsed(head), _chained(block[end + 1 :], blocks)
+            size += end - start
             if size > lines.MAX_HEADER:
                 raise AnnotationError(
                     "header_too_large",
                     f"The header is larger than {lines.MAX_HEADER >> 20} MiB, the most that is read.",
                 )
+            start = end + 1
     raise AnnotationError("bad_header", f"The file ends after {len(head)} header lines without a #CHROM line.")
 
 
-def _chained(rest: list[bytes], blocks: Blocks) -> Blocks:
+def _chained(rest: bytes, blocks: Blocks) -> Blocks:
     yield rest
     yield from blocks
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 from pysam.version import __bcftools_version__, __htslib_version__, __version__
 
-from .consequences import CORRECTIONS, DESCRIPTION
+from .consequences import CORRECTIONS
+from .fields import CONSEQUENCE_FIELDS, GENE_FIELDS, HGVS_FIELDS, OVERLAP_ONLY, Field, is_ours
 from .header import DECLARED
-from .references import Reference
+from .reference import Reference
 from .scan import Scan
 
-VERSION = "1.0"  # of the engine: raise it when results come out differently
+VERSION = "2.0"  # of the engine: raise it when results come out differently
 MIN_VERSION = (4, 2)  # of VCF, the first with Source and Version in declarations
-OUR_INFO = frozenset({b"BCSQ", b"GAS_GENE", b"GAS_REGION"})
 _TEXT = b'Description="Not declared in the input"'
 # Undeclared keys become text, as htslib takes them: text is always readable, whatever the values are
 _FORMATS = {b"GT": b"Number=1,Type=String"}
@@ -47,7 +47,7 @@ def undeclared(found: Scan) -> dict[bytes, list[bytes]]:
     """What the records use and the header does not declare; contigs as they appear, the rest by name."""
     used: dict[bytes, Iterable[bytes]] = {
         b"FILTER": sorted(found.filter_names()),
-        b"INFO": sorted(found.info_keys() - {b"."} - OUR_INFO),
+        b"INFO": sorted(key for key in found.info_keys() if key != b"." and not is_ours(key)),
         b"FORMAT": sorted(found.format_keys()),
         b"contig": found.contigs,
     }
@@ -55,14 +55,30 @@ def undeclared(found: Scan) -> dict[bytes, list[bytes]]:
     return {kind: [name for name in names if name not in declared[kind]] for kind, names in used.items()}
 
 
-def replaced_info(found: Scan) -> frozenset[bytes]:
+def replaced_info(found: Scan) -> list[bytes]:
     """INFO keys of ours that the records have already."""
-    return OUR_INFO & found.info_keys()
+    return sorted(filter(is_ours, found.info_keys()))
+
+
+def fields_of(reference: Reference) -> list[Field]:
+    """All INFO fields that a result made with a reference may have."""
+    fields = []
+    if reference.genes_source:
+        source, version = reference.genes_source
+        if reference.fasta.is_file():
+            csq = ("bcftools csq", __bcftools_version__)
+            gas = ("GAS", VERSION)
+            fields += [Field(name, ".", "String", text, *csq, example) for name, text, example in CONSEQUENCE_FIELDS]
+            fields += [Field(name, ".", "String", text, *gas, example) for name, text, example in HGVS_FIELDS]
+        fields += [Field(name, ".", "String", text, source, version, example) for name, text, example in GENE_FIELDS]
+    for track in reference.tracks:
+        fields += [*track.fields, *([track.overlap] if track.overlap else [])]
+    return [*fields, OVERLAP_ONLY]
 
 
 def _is_ours(line: bytes) -> bool:
     match = DECLARED.match(line)
-    return line.startswith(b"##gas_") or bool(match and match[1] == b"INFO" and match[2] in OUR_INFO)
+    return line.startswith(b"##gas_") or bool(match and match[1] == b"INFO" and is_ours(match[2]))
 
 
 def _declarations(kind: bytes, names: list[bytes], types: dict[bytes, bytes]) -> list[bytes]:
@@ -74,31 +90,29 @@ def _contig(name: bytes, reference: Reference) -> bytes:
     contig = reference.contig(name)
     if contig is None:
         return b"##contig=<ID=%b>" % name
-    facts = f"length={len(contig.sequence)},md5={contig.md5},assembly={reference.name}"
+    md5 = f",md5={contig.md5}" if contig.md5 else ""
+    facts = f"length={contig.length}{md5},assembly={reference.name}"
     return b"##contig=<ID=%b,%b>" % (name, facts.encode())
 
 
 def _our_lines(reference: Reference) -> list[str]:
-    tools = versions()
-    source = {"Source": reference.name, "Version": reference.digest}
-    csq = {"Source": "bcftools csq", "Version": tools["bcftools"]}
-    regions = "protein_coding_gene, tRNA_gene, rRNA_gene, gene, D_loop or intergenic_region"
     return [
-        _structured("gas_engine=<ID=GAS", tools),
+        _structured("gas_engine=<ID=GAS", versions()),
         _structured(f"gas_reference=<ID={reference.name}", {"Build": reference.build, "Digest": reference.digest}),
         *(
             _structured(f"gas_source=<ID={number}", {"Name": s.name, "Version": s.version, "SHA256": s.sha256})
             for number, s in enumerate(reference.sources, 1)
         ),
         *(f"##gas_note={correction}" for correction in CORRECTIONS),
-        _info("BCSQ", DESCRIPTION, csq),
-        _info("GAS_GENE", "Symbols of the genes that the changed bases lie in", source),
-        _info("GAS_REGION", f"What the changed bases lie in (Sequence Ontology): {regions}", source),
+        *map(_info, fields_of(reference)),
     ]
 
 
-def _info(name: str, description: str, source: dict[str, str]) -> str:
-    return _structured(f"INFO=<ID={name},Number=.,Type=String", {"Description": description, **source})
+def _info(field: Field) -> str:
+    facts = {"Description": field.description, "Source": field.source}
+    if field.version:
+        facts["Version"] = field.version
+    return _structured(f"INFO=<ID={field.name},Number={field.number},Type={field.type}", facts)
 
 
 def _structured(start: str, values: dict[str, str]) -> str:

@@ -29,9 +29,9 @@ _COLUMNS = {
     "FILTER": (rb"[^\t]+", "PASS, filter names separated by semicolons, or '.'"),
     "INFO": (rb"[^\t]+", "key=value pairs separated by semicolons, or '.'"),
 }
-# One match per record is far cheaper than eight checks; groups are the eight columns and FORMAT or None.
-RECORD = re.compile(rb"\t".join(b"(" + rule + b")" for rule, _ in _COLUMNS.values()) + rb"(?:\t([^\t]+)|$)")
 _RULES = {name: (re.compile(rule), expected) for name, (rule, expected) in _COLUMNS.items()}
+CHROM, REF, ALT, QUAL = (_RULES[name][0] for name in ("CHROM", "REF", "ALT", "QUAL"))
+_END = re.compile(rb"(?:^|;)END=(\d{9,})")
 _PLAIN = re.compile(rb"[ACGTNacgtn]+")
 
 
@@ -51,9 +51,17 @@ def fault_of(line: bytes, number: int, columns: int) -> str:
         for (name, (rule, expected)), value in zip(_RULES.items(), fields, strict=False)
         if not rule.fullmatch(value) or (name == "POS" and int(value) > MAX_POS)
     ]
+    if end := late_end(fields[7]):
+        faults.append(f"END is {quoted(end)}, expected at most {MAX_POS:,}")
     if columns > 8 and not fields[8]:
         faults.append("FORMAT is empty, expected keys such as GT, separated by colons")
     return f"Line {number}: {'; '.join(faults)}."
+
+
+def late_end(info: bytes) -> bytes:
+    """The value of END when it is beyond any position that can be indexed, else nothing."""
+    match = _END.search(info)
+    return match[1] if match and int(match[1][:12]) > MAX_POS else b""
 
 
 def _count(columns: int) -> str:
@@ -73,6 +81,22 @@ def trimmed(pos: int, ref: bytes, alt: bytes) -> tuple[int, bytes, bytes]:
     while shared < min(len(ref), len(alt)) and ref[shared] == alt[shared]:
         shared += 1
     return pos + shared, ref[shared:], alt[shared:]
+
+
+def left_aligned(start: int, ref: bytes, alt: bytes, sequence: bytes | memoryview | None) -> tuple[int, bytes, bytes]:
+    """An insertion or deletion, trimmed, moved as far left as the sequence allows; without anchor base, 0-based.
+
+    After Tan, Abecasis and Kang 2015 (doi:10.1093/bioinformatics/btv112), but for the anchor. Without a sequence
+    the change stays where it is.
+    """
+    start, ref, alt = trimmed(start, ref, alt)
+    moved = ref or alt
+    if sequence is None or (ref and alt) or not moved:
+        return start, ref, alt
+    while start and sequence[start - 1] == moved[-1]:
+        moved = moved[-1:] + moved[:-1]
+        start -= 1
+    return (start, moved, b"") if ref else (start, b"", moved)
 
 
 def allele_class(ref: bytes, alt: bytes) -> str:

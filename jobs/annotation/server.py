@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from select import select
 from typing import NoReturn
 
-from . import child, references
+from . import child, reference
 from .errors import AnnotationError
 
 TICK = 0.25  # seconds between looks at the clock and at the parent
@@ -32,7 +32,8 @@ def serve(control: socket.socket) -> None:
     """Serves one client until its end of the socket is closed or it is gone; then ends all children."""
     client = os.getppid()
     with contextlib.suppress(AnnotationError):  # a missing reference is told to whoever asks for it
-        references.load()
+        for name in reference.DEFAULTS:
+            reference.load(name)
     gc.freeze()  # what is loaded now stays shared with the children
     woken, wake = os.pipe()
     inputs: list[int] = [control.fileno(), woken]

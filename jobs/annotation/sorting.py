@@ -6,36 +6,37 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
-from .header import Blocks
+from .block import Block
 
 RUN = 8 << 20  # bytes of text; as Python objects up to ten times that, for short lines
-MERGED_BLOCK = 2 << 20
+MERGED_BLOCK = 4 << 20
 
 Keyed = tuple[int, int, bytes]
 PLACE = itemgetter(0, 1)
 
 
-def sorted_blocks(blocks: Blocks, ranks: dict[bytes, int], folder: Path) -> Blocks:
-    """The same lines by rank of contig, then POS; lines of one position stay in their order."""
+def sorted_texts(blocks: Iterable[Block], folder: Path) -> Iterator[bytes]:
+    """The same lines by contig, in order of appearance, then POS; lines of one position stay in their order."""
+    ranks: dict[bytes, int] = {}
     runs = []
-    for number, run in enumerate(_runs(blocks)):
-        runs.append(folder / f"run-{number}")
-        keyed = sorted(_keyed(run, ranks), key=PLACE)
-        runs[-1].write_bytes(b"\n".join(line for _, _, line in keyed) + b"\n")
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(path.open("rb")) for path in runs]
-        for path in runs:
+        for number, run in enumerate(_runs(blocks, ranks)):
+            path = folder / f"run-{number}"
+            path.write_bytes(b"".join(b"%d\t%b\n" % (rank, line) for rank, _, line in sorted(run, key=PLACE)))
+            runs.append(stack.enter_context(path.open("rb")))
             path.unlink()
-        merged = heapq.merge(*(_keyed((line.rstrip(b"\n") for line in file), ranks) for file in files), key=PLACE)
-        yield from _blocks(merged)
+        yield from _texts(heapq.merge(*map(_read, runs), key=PLACE))
 
 
-def _runs(blocks: Blocks) -> Iterator[list[bytes]]:
-    run: list[bytes] = []
+def _runs(blocks: Iterable[Block], ranks: dict[bytes, int]) -> Iterator[list[Keyed]]:
+    run: list[Keyed] = []
     size = 0
     for block in blocks:
-        run += block
-        size += sum(map(len, block))
+        for name, rows in block.contigs():
+            rank = ranks.setdefault(name, len(ranks))
+            positions = block.pos[rows].tolist()
+            run += [(rank, pos, block.line(row)) for row, pos in enumerate(positions, rows.start)]
+        size += len(block.text)
         if size > RUN:
             yield run
             run, size = [], 0
@@ -43,21 +44,20 @@ def _runs(blocks: Blocks) -> Iterator[list[bytes]]:
         yield run
 
 
-def _keyed(lines: Iterable[bytes], ranks: dict[bytes, int]) -> Iterator[Keyed]:
-    for line in lines:
-        if line.strip():
-            contig, pos, _ = line.split(b"\t", 2)
-            yield ranks[contig], int(pos), line
+def _read(run: Iterable[bytes]) -> Iterator[Keyed]:
+    for text in run:
+        rank, _, line = text.rstrip(b"\n").partition(b"\t")
+        yield int(rank), int(line.split(b"\t", 2)[1]), line
 
 
-def _blocks(merged: Iterable[Keyed]) -> Blocks:
-    block: list[bytes] = []
+def _texts(merged: Iterable[Keyed]) -> Iterator[bytes]:
+    lines: list[bytes] = []
     size = 0
     for _, _, line in merged:
-        block.append(line)
+        lines.append(line)
         size += len(line)
         if size > MERGED_BLOCK:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
+            yield b"\n".join(lines) + b"\n"
+            lines, size = [], 0
+    if lines:
+        yield b"\n".join(lines) + b"\n"

@@ -8,23 +8,43 @@ from pathlib import Path
 import pysam
 import pytest
 
-from jobs.annotation import annotate, references
+from jobs.annotation import annotate, reference
 
 HEADER = "##fileformat=VCFv4.2\n"
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _reference():
-    """The default reference, as `make setup` installs it."""
-    command = [sys.executable, "-m", "jobs.annotation.references", "install"]
-    subprocess.run(command, cwd=references.CHECKOUT, check=True)
+@pytest.fixture(scope="session")
+def installed():
+    """The root of the default references, as `make setup` installs them."""
+    command = [sys.executable, "-m", "jobs.annotation.reference", "install-default"]
+    subprocess.run(command, cwd=reference.CHECKOUT, check=True)
+    return reference.root()
+
+
+@pytest.fixture(scope="session")
+def _rcrs(installed, tmp_path_factory):
+    root = tmp_path_factory.mktemp("reference")
+    (root / "rCRS").symlink_to(installed / "rCRS")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _only_rcrs(_rcrs, monkeypatch):
+    """Only rCRS is there, unless a test asks for `all_references`."""
+    monkeypatch.setenv("GAS_REFERENCE_DIR", str(_rcrs))
+
+
+@pytest.fixture
+def all_references(_only_rcrs, installed, monkeypatch):
+    """All default references are there."""
+    monkeypatch.setenv("GAS_REFERENCE_DIR", str(installed))
 
 
 @pytest.fixture(scope="session")
 def samples():
     """The folder of real VCF files; it is not part of the project."""
-    folder = Path(os.environ.get("GAS_SAMPLES") or references.CHECKOUT.parent / "shared" / "samples")
+    folder = Path(os.environ.get("GAS_SAMPLES") or reference.CHECKOUT.parent / "shared" / "samples")
     if not (folder / "test.vcf").is_file():
         pytest.skip(f"no real samples in {folder}; set GAS_SAMPLES to a folder that has test.vcf")
     return folder

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import zipfile
 
 import pysam
 import pytest
@@ -84,7 +85,7 @@ def refused(tmp_path):
             r"Turn CR line ends into LF with: tr '\r' '\n' < FILE > out.vcf",
         ),
         (START + GOOD + "MT\t\0", "not_vcf", "Line 4 has a NUL byte: this is not VCF text."),
-        (START + GOOD + "MT\t4000\n", "bad_records", "Line 4 has 2 columns and the #CHROM line has 8."),
+        (START + "MT\t4000\n", "bad_records", "Line 3 has 2 columns and the #CHROM line has 8."),
         (
             START + GOOD.replace("\t", " "),
             "bad_records",
@@ -116,9 +117,9 @@ def refused(tmp_path):
             "Line 3: END is '99999999999', expected at most 536,870,911.",
         ),
         (
-            START + GOOD + START,
+            START + START,
             "bad_records",
-            "Line 4 is a header line after the first record; two files may have been joined. "
+            "Line 3 is a header line after the first record; two files may have been joined. "
             "Join VCF files with: bcftools concat -a -Oz -o out.vcf.gz A.vcf.gz B.vcf.gz",
         ),
         (
@@ -138,10 +139,10 @@ def test_binary_junk(refused):
 
 
 def test_ten_lines_are_named_and_the_rest_counted(refused):
-    error = refused(START + GOOD + "MT\tx\t.\tA\tG\t.\t.\t.\n" * 25)
+    error = refused(START + "MT\tx\t.\tA\tG\t.\t.\t.\n" * 25)
     assert error.code == "bad_records"
     assert error.faults == [
-        *(f"Line {number}: POS is 'x', {POS}." for number in range(4, 14)),
+        *(f"Line {number}: POS is 'x', {POS}." for number in range(3, 13)),
         "And 15 more such lines.",
     ]
 
@@ -265,7 +266,7 @@ def test_reference_that_is_not_installed(tmp_path):
         with pytest.raises(AnnotationError) as caught:
             annotate(path, tmp_path, reference=name)
         assert caught.value.code == "reference_missing"
-        assert "python -m jobs.annotation.references install" in caught.value.faults[0]
+        assert "python -m jobs.annotation.reference install" in caught.value.faults[0]
 
 
 def test_no_genotype_in_any_message(refused):
@@ -274,3 +275,101 @@ def test_no_genotype_in_any_message(refused):
     )
     assert len(error.faults) == 2
     assert "0/1" not in str(error)
+
+
+@pytest.fixture
+def zipped(tmp_path):
+    """The bytes of a ZIP archive with these files."""
+
+    def pack(files, method=zipfile.ZIP_DEFLATED):
+        path = tmp_path / "packed.zip"
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return path.read_bytes()
+
+    return pack
+
+
+CLUTTER = {"run/": "", "__MACOSX/run/._in.vcf": "\0", "run/.DS_Store": "\0"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_zip_with_one_file_is_read(method, zipped, tmp_path):
+    path = tmp_path / "in.zip"
+    path.write_bytes(zipped(CLUTTER | {"run/in.vcf": "\ufeff" + (START + GOOD).replace("\n", "\r\n")}, method))
+    read = lines.Lines(path)
+    assert list(read.blocks()) == list(read.blocks()) == [(START + GOOD).encode()]
+    assert (read.compression, read.bom, read.crlf) == ("ZIP", True, True)
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, "no file"),
+        (CLUTTER, "no file"),
+        ({"a.vcf": "", "b.vcf": ""}, "2 files ('a.vcf', 'b.vcf')"),
+        ({f"{name}\n.vcf": "" for name in range(5)}, "5 files ('0?.vcf', '1?.vcf', '2?.vcf', ...)"),
+    ],
+)
+def test_zip_without_exactly_one_file(files, found, zipped, refused):
+    error = refused(zipped(files), "in.zip")
+    assert (error.code, error.faults) == (
+        "not_vcf",
+        [f"The ZIP archive holds {found}; one VCF file was expected. Send each VCF file on its own."],
+    )
+
+
+@pytest.mark.parametrize(
+    ("inner", "what"),
+    [("in.zip", "a ZIP archive"), ("in.vcf.gz", "a gzip file inside a compressed file"), ("in.bcf", "a BCF file")],
+)
+def test_archive_in_zip(inner, what, zipped, refused):
+    content = {
+        "in.zip": zipped({"in.vcf": START + GOOD}),
+        "in.vcf.gz": gzip.compress((START + GOOD).encode()),
+        "in.bcf": b"BCF\2\2",
+    }[inner]
+    error = refused(zipped({inner: content}), "in.zip")
+    assert error.code == "not_vcf"
+    assert error.faults[0].startswith(f"The file inside the ZIP archive is {what}, not VCF text. ")
+
+
+def test_encrypted_zip(zipped, refused):
+    content = bytearray(zipped({"in.vcf": START + GOOD}))
+    content[6] |= 1
+    content[content.index(b"PK\1\2") + 8] |= 1
+    error = refused(bytes(content), "in.zip")
+    assert error.code == "not_vcf"
+    assert error.faults == ["The ZIP archive is encrypted with a password. Unpack it and send the VCF file inside."]
+
+
+@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
+def test_zip_of_a_method_without_limits(method, name, zipped, refused):
+    error = refused(zipped({"in.vcf": START + GOOD}, method), "in.zip")
+    assert error.code == "not_vcf"
+    assert error.faults[0].startswith(f"The ZIP archive is packed by the method {name}; ")
+
+
+def test_cut_or_damaged_zip(zipped, refused):
+    content = zipped({"in.vcf": START + "".join(f"1\t{n}\t.\tA\tG\t.\t.\tX={n * n}\n" for n in range(9000))})
+    error = refused(content[:5000], "in.zip")
+    assert error.code == "truncated"
+    assert "the directory at the end of the ZIP archive is missing or damaged" in error.faults[0]
+    error = refused(content[:5000] + bytes(100) + content[5100:], "in.zip")
+    assert error.code == "corrupt"
+    assert "unzip -t FILE" in error.faults[0]
+
+
+def test_zip_bomb(zipped, refused, monkeypatch):
+    monkeypatch.setattr(lines, "RATIO_FROM", 3 << 20)
+    error = refused(zipped({"in.vcf": START + GOOD * 200_000}), "in.zip")
+    assert error.code == "bomb"
+    assert "400 bytes per compressed byte" in error.faults[0]
+
+
+def test_zip_of_endless_entries(zipped, refused, monkeypatch):
+    monkeypatch.setattr(lines, "BLOCK", 100_000)
+    error = refused(zipped({f"{name}.vcf": "" for name in range(3000)}), "in.zip")
+    assert error.code == "not_vcf"
+    assert error.faults == ["The ZIP archive has thousands of entries; one VCF file was expected."]

@@ -2,68 +2,69 @@
 
 import pytest
 
-from jobs.annotation import references
-from jobs.annotation.consequences import DESCRIPTION, run_csq
+from jobs.annotation import reference
+from jobs.annotation.consequences import run_csq
+from jobs.annotation.fields import CSQ_DESCRIPTION
 from jobs.annotation.processes import call_in_child
 
 KNOWN = {
-    "m.3243A>G (MELAS)": (("MT", 3243, "A", "G"), "non_coding|MT-TL1||MT_tRNA", "MT-TL1", "tRNA_gene"),
-    "m.1555A>G (deafness)": (("MT", 1555, "A", "G"), "non_coding|MT-RNR1||MT_rRNA", "MT-RNR1", "rRNA_gene"),
+    "m.3243A>G (MELAS)": (("MT", 3243, "A", "G"), "non_coding|MT-TL1||MT_tRNA", "MT-TL1", "tRNA"),
+    "m.1555A>G (deafness)": (("MT", 1555, "A", "G"), "non_coding|MT-RNR1||MT_rRNA", "MT-RNR1", "rRNA"),
     "m.11778G>A (LHON)": (
         ("MT", 11778, "G", "A"),
         "missense|MT-ND4|MT-ND4-201|protein_coding|+|340R>340H|11778G>A",
         "MT-ND4",
-        "protein_coding_gene",
+        "CDS",
     ),
     "m.8993T>G (NARP)": (
         ("MT", 8993, "T", "G"),
         "missense|MT-ATP6|MT-ATP6-201|protein_coding|+|156L>156R|8993T>G",
         "MT-ATP6",
-        "protein_coding_gene",
+        "CDS",
     ),
     "m.14484T>C (LHON), minus strand": (
         ("MT", 14484, "T", "C"),
         "missense|MT-ND6|MT-ND6-201|protein_coding|-|64M>64V|14484T>C",
         "MT-ND6",
-        "protein_coding_gene",
+        "CDS",
     ),
     "m.8528T>C in both ATP genes": (
         ("MT", 8528, "T", "C"),
         "missense|MT-ATP8|MT-ATP8-201|protein_coding|+|55W>55R|8528T>C,"
         "start_lost|MT-ATP6|MT-ATP6-201|protein_coding|+|1M>1T|8528T>C",
         "MT-ATP8,MT-ATP6",
-        "protein_coding_gene",
+        "CDS",
     ),
     # AGA ends a protein in the vertebrate mitochondrial code (NCBI table 2); in the standard code it is Arg
     "m.7444G>A, stop of CO1": (
         ("MT", 7444, "G", "A"),
         "stop_lost|MT-CO1|MT-CO1-201|protein_coding|+|514*>514K|7444G>A",
         "MT-CO1",
-        "protein_coding_gene",
+        "CDS",
     ),
     "m.3316G>A, A4T": (
         ("MT", 3316, "G", "A"),
         "missense|MT-ND1|MT-ND1-201|protein_coding|+|4A>4T|3316G>A",
         "MT-ND1",
-        "protein_coding_gene",
+        "CDS",
     ),
     "m.3308T>C takes the start of ND1": (
         ("MT", 3308, "T", "C"),
         "start_lost|MT-ND1|MT-ND1-201|protein_coding|+|1M>1T|3308T>C",
         "MT-ND1",
-        "protein_coding_gene",
+        "CDS",
     ),
     "a start codon that stays Met": (
         ("MT", 3309, "A", "G"),
         "synonymous&start_retained|MT-ND1|MT-ND1-201|protein_coding|+|1M|3309A>G",
         "MT-ND1",
-        "protein_coding_gene",
+        "CDS",
     ),
     "the last base of ND1, no intron": (
         ("MT", 4262, "A", "G"),
         "incomplete_terminal_codon|MT-ND1||protein_coding",
         "MT-ND1",
-        "protein_coding_gene",
+        "CDS",
     ),
     "m.263A>G, control region": (("MT", 263, "A", "G"), None, None, "D_loop"),
     "m.16189T>C, control region": (("MT", 16189, "T", "C"), None, None, "D_loop"),
@@ -77,7 +78,8 @@ def test_known_variant(case, vcf, annotated):
     _, [fields] = annotated(vcf(record))
     expected = [f"BCSQ={bcsq}"] if bcsq else []
     expected += [f"GAS_GENE={gene}"] if gene else []
-    assert fields[7].split(";") == [*expected, f"GAS_REGION={region}"]
+    shown = [item for item in fields[7].split(";") if item.startswith(("BCSQ=", "GAS_GENE=", "GAS_REGION="))]
+    assert shown == [*expected, f"GAS_REGION={region}"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_genes_are_those_of_the_changed_bases(record, genes, vcf, annotated):
 
 def test_no_mitochondrial_gene_has_an_intron(vcf, annotated):
     """Every base changed in every way: 49,704 alleles."""
-    sequence = references.load().contigs[0].sequence.decode()
+    sequence = bytes(reference.load("rCRS").contigs[0].data.bases).decode()
     records = [
         ("MT", pos, ref, ",".join(alt for alt in "ACGT" if alt != ref))
         for pos, ref in enumerate(sequence, 1)
@@ -115,23 +117,19 @@ def test_no_mitochondrial_gene_has_an_intron(vcf, annotated):
     assert not [row for row in fields if "synonymous&start_lost" in row[7]]
     assert summary.consequences["incomplete_terminal_codon"] == 7  # ND1 has two such bases, five genes one
     assert len(summary.genes) == 37
-    assert (
-        summary.regions
-        == {
-            "protein_coding_gene": 11341,
-            "rRNA_gene": 2512,
-            "tRNA_gene": 1508,
-            "D_loop": 1122,
-            "intergenic_region": 86,
-        }
-        or summary.regions
-    )
+    assert summary.regions == {
+        "CDS": 11341,
+        "rRNA": 2512,
+        "tRNA": 1504,
+        "D_loop": 1122,
+        "intergenic_region": 89,
+    }
 
 
 def test_description_of_bcsq_is_that_of_csq(vcf, tmp_path):
     """csq states the format of BCSQ in its own header: ours must say the same."""
-    reference = references.load()
+    loaded = reference.load("rCRS")
     path = vcf(("MT", 3243, "A", "G"), header="##fileformat=VCFv4.2\n##contig=<ID=MT>\n")
     target = tmp_path / "csq.vcf"
-    assert not call_in_child(lambda: run_csq(2, reference.fasta, reference.contigs[0].gff, path, target))
-    assert f'Description="{DESCRIPTION}"' in target.read_text()
+    assert not call_in_child(lambda: run_csq(2, loaded.fasta, loaded.folder / "MT.gff3", path, target))
+    assert f'Description="{CSQ_DESCRIPTION}"' in target.read_text()

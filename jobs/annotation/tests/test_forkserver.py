@@ -14,7 +14,7 @@ import pytest
 
 from jobs.annotation.child import Limits
 from jobs.annotation.forkserver import ForkServer
-from jobs.annotation.references import CHECKOUT
+from jobs.annotation.reference import CHECKOUT
 
 # the server with its engine replaced by something that is easy to time
 STAND_IN = """

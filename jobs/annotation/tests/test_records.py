@@ -2,7 +2,8 @@
 
 import pytest
 
-from jobs.annotation.records import RECORD, record_class, trimmed
+from jobs.annotation.block import parse
+from jobs.annotation.records import record_class, trimmed
 
 
 @pytest.mark.parametrize(
@@ -60,9 +61,9 @@ def test_trimmed(given, expected):
     ],
 )
 def test_legal_alleles(alt):
-    assert RECORD.match(f"1\t5\t.\tA\t{alt}\t.\t.\t.".encode())
+    assert len(parse(f"1\t5\t.\tA\t{alt}\t.\t.\t.\n".encode(), 1, 8)) == 1
 
 
 @pytest.mark.parametrize("alt", ["", "A,", ",A", "-", "A;C", "X", "<DEL", "A C", "..", "0"])
 def test_illegal_alleles(alt):
-    assert not RECORD.match(f"1\t5\t.\tA\t{alt}\t.\t.\t.".encode())
+    assert len(parse(f"1\t5\t.\tA\t{alt}\t.\t.\t.\n".encode(), 1, 8)) == 0

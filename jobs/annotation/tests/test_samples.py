@@ -45,10 +45,10 @@ def test_test_vcf(samples, out):
     assert summary.annotated == 350
     assert summary.not_annotated == {}
     assert summary.regions == {
-        "protein_coding_gene": 134,
-        "rRNA_gene": 103,
+        "CDS": 134,
+        "rRNA": 103,
         "D_loop": 77,
-        "tRNA_gene": 27,
+        "tRNA": 27,
         "intergenic_region": 9,
     }
     assert summary.consequences == {"non_coding": 130, "synonymous": 85, "missense": 48, "start_lost": 1}
@@ -57,12 +57,12 @@ def test_test_vcf(samples, out):
 
 def test_free_1(samples, out):
     summary = annotate(samples / "free_1.vcf", out)
-    assert summary.not_annotated == {"no_sequence_allele": 1}
+    assert (summary.not_annotated, summary.overlap_only) == ({}, 1)
     assert summary.regions == {
-        "protein_coding_gene": 766,
+        "CDS": 767,
         "D_loop": 192,
-        "rRNA_gene": 103,
-        "tRNA_gene": 64,
+        "rRNA": 103,
+        "tRNA": 64,
         "intergenic_region": 15,
     }
     assert summary.consequences == {
