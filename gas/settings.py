@@ -113,6 +113,12 @@ MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", 5 * 1024**3)  # for plans without
 UPLOAD_PART_BYTES = env.int("UPLOAD_PART_BYTES", 8 * 1024**2)  # S3 wants at least 5 MiB
 UPLOAD_LIFETIME = timedelta(seconds=env.float("UPLOAD_LIFETIME", 24 * 3600))
 LINK_LIFETIME = timedelta(seconds=env.float("LINK_LIFETIME", 300))  # of download links
+ANNOTATOR = env.str("ANNOTATOR", "engine")
+ANNOTATOR_COMMAND = env.str("ANNOTATOR_COMMAND", "")  # docs/annotators.md
+if ANNOTATOR not in ("engine", "command"):
+    raise ImproperlyConfigured(f"ANNOTATOR is {ANNOTATOR}: it is engine or command.")
+if ANNOTATOR == "command" and "{input}" not in ANNOTATOR_COMMAND:
+    raise ImproperlyConfigured("ANNOTATOR=command needs ANNOTATOR_COMMAND, a command line with {input}.")
 ANNOTATOR_MEMORY_BYTES = env.int("ANNOTATOR_MEMORY_BYTES", 4 * 1024**3)
 ANNOTATOR_CPU_SECONDS = env.int("ANNOTATOR_CPU_SECONDS", 4 * 3600)
 ANNOTATOR_WALL_SECONDS = env.int("ANNOTATOR_WALL_SECONDS", 8 * 3600)

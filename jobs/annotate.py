@@ -1,4 +1,4 @@
-"""One attempt at one job: fetch the input, run the engine in a process of its own, store the result, complete the row."""
+"""One attempt at one job: fetch the input, run the annotator in a process of its own, store the result, complete the row."""
 
 import atexit
 import fcntl
@@ -19,6 +19,7 @@ from django.db import DatabaseError, connection
 from gas.objects import ObjectNotFound, StorageUnavailable, objects
 from jobs.annotation.child import Limits
 from jobs.annotation.forkserver import ForkServer
+from jobs.external import command_server
 from jobs.models import Job
 from jobs.models.job import Result
 
@@ -27,7 +28,15 @@ engine = ForkServer()  # one per worker process, started at its first job
 atexit.register(engine.close)
 
 # the file may be in order: it was this machine, or this moment
-WORTH_ANOTHER_TRY = {"disk_full", "engine_crashed", "engine_failed", "killed", "output_unwritable", "reference_missing"}
+WORTH_ANOTHER_TRY = {
+    "command_missing",
+    "disk_full",
+    "engine_crashed",
+    "engine_failed",
+    "killed",
+    "output_unwritable",
+    "reference_missing",
+}
 BEAT_SECONDS = 1.0
 SCRATCH_GRACE = 60  # seconds between making a folder and locking it, at the very most
 WAIT_SECONDS = 0.5  # how long a wait may last before Python looks at signals and at Dramatiq's interrupts
@@ -111,7 +120,7 @@ def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
     output.mkdir()
     objects("uploads").fetch_file(job.input_key, source)
     heartbeat.check()
-    run = engine.start(source, output, stem=job.stem, limits=_limits())
+    run = _annotator().start(source, output, stem=job.stem, limits=_limits())
     try:
         while (outcome := run.wait(WAIT_SECONDS)) is None:
             heartbeat.check()
@@ -120,6 +129,8 @@ def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
     finally:
         run.kill()
     heartbeat.check()
+    if not outcome.ok:  # what it wrote is for operators only: it may quote the file
+        log.warning("job %s: %s; it wrote: %s", job.pk, outcome.code, outcome.stderr or "nothing")
     if outcome.ok:
         _store(job, output, outcome.summary, heartbeat)
     elif outcome.code in WORTH_ANOTHER_TRY:
@@ -128,9 +139,17 @@ def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
         job.fail(outcome.code, outcome.faults)
 
 
+def _annotator() -> ForkServer:
+    """What annotates here: the engine, or the program of ANNOTATOR_COMMAND."""
+    return command_server(settings.ANNOTATOR_COMMAND) if settings.ANNOTATOR == "command" else engine
+
+
 def _store(job: Job, output: Path, summary: dict[str, object], heartbeat: Heartbeat) -> None:
     result, index, count_log = (output / name for name in (job.result_name, f"{job.result_name}.tbi", job.log_name))
     keys = {result: "annotated.vcf.gz", index: "annotated.vcf.gz.tbi", count_log: "count.log"}
+    skipped = output / "skipped.tsv"
+    if summary.get("skipped", 0):
+        keys[skipped] = "skipped.tsv"
     keys = {path: job.attempt_key(name) for path, name in keys.items()}
     store = objects("results")
     for path, key in keys.items():
@@ -145,6 +164,7 @@ def _store(job: Job, output: Path, summary: dict[str, object], heartbeat: Heartb
             log_key=keys[count_log],
             log_size=count_log.stat().st_size,
             log_sha256=_sha256(count_log),
+            skipped_key=keys.get(skipped, ""),
             summary=summary,
         )
     )

@@ -13,6 +13,7 @@ urlpatterns = [
     path("annotations/<uuid:pk>/", views.annotation, name="annotation"),
     path("annotations/<uuid:pk>/log/", views.annotation_log, name="annotation_log"),
     path("annotations/<uuid:pk>/log/file/", views.annotation_log_file, name="annotation_log_file"),
+    path("annotations/<uuid:pk>/skipped/", views.annotation_skipped, name="annotation_skipped"),
     path("annotations/<uuid:pk>/result/", views.annotation_result, name="annotation_result"),
     path("annotations/<uuid:pk>/index/", views.annotation_index, name="annotation_index"),
     path("annotations/<uuid:pk>/input/", views.annotation_input, name="annotation_input"),

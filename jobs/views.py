@@ -1,5 +1,6 @@
 """The pages of a researcher: upload, list, details, log, downloads."""
 
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from gas.objects import objects
 from jobs.models import Job, Upload
 
 PAGE_SIZE = 20
+CONTENT_TYPES = {".vcf": "text/plain", ".zip": "application/zip"}  # of inputs; the rest is gzip
 LONGEST_LOG = 1024**2  # bytes shown; the whole is a download
 
 
@@ -89,6 +91,16 @@ def annotation_log_file(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 @require_safe
+def annotation_skipped(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    if not job.skipped_key:
+        messages.info(request, f"There is no list of skipped records of {job.file_name}.")
+        return redirect("annotation", pk=pk)
+    return _download("results", job.skipped_key, job.skipped_name, "text/tab-separated-values")
+
+
+@login_required
+@require_safe
 def annotation_result(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
     return _result_download(request, job, job.result_key, job.result_name)
@@ -105,7 +117,7 @@ def annotation_index(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 def annotation_input(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
-    content_type = "text/plain" if job.file_name.lower().endswith(".vcf") else "application/gzip"
+    content_type = CONTENT_TYPES.get(PurePosixPath(job.file_name.lower()).suffix, "application/gzip")
     return _download("uploads", job.input_key, job.file_name, content_type)
 
 

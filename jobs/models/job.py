@@ -39,6 +39,7 @@ class Result:
     log_size: int
     log_sha256: str
     summary: dict[str, Any]
+    skipped_key: str = ""  # when no record was skipped
 
 
 class JobQuerySet(LeasedQuerySet):
@@ -119,6 +120,9 @@ class Job(Leased):
     log_key = models.CharField(max_length=300, blank=True, editable=False)
     log_size = models.BigIntegerField(null=True, blank=True, editable=False)
     log_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    skipped_key = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="Of the list of skipped records; empty when none were."
+    )
     summary = models.JSONField(default=dict, blank=True, editable=False, help_text="The engine's counts.")
 
     error_code = models.CharField(max_length=40, blank=True, editable=False)
@@ -154,7 +158,7 @@ class Job(Leased):
                     Q(status="COMPLETED", result_size__isnull=False, log_size__isnull=False)
                     & ~Q(result_key="") & ~Q(log_key="") & ~Q(result_sha256="") & ~Q(log_sha256="")
                 )
-                | ~Q(status="COMPLETED") & Q(result_key="", log_key="", index_key=""),
+                | ~Q(status="COMPLETED") & Q(result_key="", log_key="", index_key="", skipped_key=""),
                 name="job_result",
             ),
             models.CheckConstraint(condition=Q(status="FAILED") ^ Q(error_code=""), name="job_error"),
@@ -366,6 +370,10 @@ class Job(Leased):
     @property
     def log_name(self) -> str:
         return f"{self.stem}.vcf.count.log"
+
+    @property
+    def skipped_name(self) -> str:
+        return f"{self.stem}.skipped.tsv"
 
     @property
     def download_until(self) -> datetime | None:

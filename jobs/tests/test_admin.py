@@ -114,3 +114,9 @@ def test_the_token_of_an_upload_is_not_shown(staff, researcher, make_upload):
     upload = make_upload(researcher)
     assert upload.token
     assert upload.token not in staff.get(reverse("admin:jobs_upload_change", args=[upload.pk])).content.decode()
+
+
+def test_a_job_shows_where_its_skipped_records_are(staff, jobs):
+    Job.objects.filter(pk=jobs["completed"].pk).update(skipped_key="results/1/skipped.tsv")
+    page = staff.get(reverse("admin:jobs_job_change", args=[jobs["completed"].pk])).content.decode()
+    assert "results/1/skipped.tsv" in page

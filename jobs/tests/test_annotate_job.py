@@ -54,6 +54,24 @@ def test_a_small_file_is_annotated_truthfully(researcher, make_job):
     assert [n.kind for n in job.notifications.all()] == ["completed"]
 
 
+def test_the_list_of_skipped_records_is_stored_only_when_there_are_some(researcher, make_job, monkeypatch):
+    store = annotate_module._store
+
+    def store_with(count: int):
+        def skip(job, output, summary, heartbeat):
+            (output / "skipped.tsv").write_text("line\trecord\treason\n" + "5\tMT:0\tPOS is 0.\n" * count)
+            store(job, output, summary | {"skipped": count}, heartbeat)
+
+        return skip
+
+    monkeypatch.setattr(annotate_module, "_store", store_with(0))
+    assert run(make_job(researcher)).skipped_key == ""
+    monkeypatch.setattr(annotate_module, "_store", store_with(1))
+    job = run(make_job(researcher))
+    assert job.skipped_key == job.attempt_key("skipped.tsv")
+    assert objects("results").read(job.skipped_key, 1000) == b"line\trecord\treason\n5\tMT:0\tPOS is 0.\n"
+
+
 def test_nothing_is_left_in_scratch(researcher, make_job, settings):
     run(make_job(researcher))
     assert list(settings.SCRATCH_DIR.iterdir()) == []
@@ -107,8 +125,8 @@ def test_a_message_for_a_job_that_is_gone(db):
         (HEADER.encode(), "no_records", "no"),
         (HEADER.encode() + b"MT\t73\t.\tA\tG\t.\t.\n", "bad_records", "ine 3"),
         (HEADER.encode() + b"MT\tabc\t.\tA\tG\t.\t.\t.\n", "bad_records", "ine 3"),
-        (gzip.compress(HEADER.encode() + b"MT\t73\t.\tA\tG\t.\t.\t.\n" * 50)[:-12], "truncated", "gzip"),
-        (gzip.compress(HEADER.encode() + b"MT\t73\t.\t" + b"A" * 100_000_000, 9), None, "ine 3"),
+        (gzip.compress(HEADER.encode() + b"MT\t73\t.\tA\tG\t.\t.\t.\n" * 50, mtime=0)[:-12], "truncated", "gzip"),
+        (gzip.compress(HEADER.encode() + b"MT\t73\t.\t" + b"A" * 100_000_000, 9, mtime=0), None, "ine 3"),
         (b"##fileformat=VCFv4.2\nMT\t73\t.\tA\tG\t.\t.\t.\n", None, "#CHROM"),
     ],
 )

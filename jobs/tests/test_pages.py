@@ -16,6 +16,7 @@ PAGES = [
     "annotation",
     "annotation_log",
     "annotation_log_file",
+    "annotation_skipped",
     "annotation_result",
     "annotation_index",
     "annotation_input",
@@ -44,6 +45,21 @@ def complete(tmp_path):
             Result(keys["result"], 6, "a" * 64, keys["index"], keys["log"], len(log), "b" * 64, {"records": 3})
         )
         return job
+
+    return do
+
+
+@pytest.fixture
+def skipped(complete, tmp_path):
+    """A completed job two of whose records were skipped."""
+
+    def do(job: Job) -> Job:
+        complete(job)
+        key = job.attempt_key("skipped.tsv")
+        (tmp_path / "skipped.tsv").write_text("line\trecord\treason\n5\tMT:0\tPOS is 0.\n7\tMT:x\tPOS.\n")
+        objects("results").put_file(key, tmp_path / "skipped.tsv")
+        Job.objects.filter(pk=job.pk).update(skipped_key=key, summary={"records": 5, "skipped": 2})
+        return Job.objects.get(pk=job.pk)
 
     return do
 
@@ -204,6 +220,31 @@ def test_the_log(browser, researcher, make_job, complete):
     page = browser.get(reverse("annotation_log", args=[job.pk])).content.decode()
     assert "Total: 3" in page
     assert "<script>alert" not in page
+
+
+def test_skipped_records_are_told_and_their_list_is_kept_as_long_as_the_log(browser, researcher, make_job, skipped):
+    job = skipped(make_job(researcher, name="my run.zip"))
+    late(job)
+    url = reverse("annotation_skipped", args=[job.pk])
+    page = browser.get(reverse("annotation", args=[job.pk])).content.decode()
+    assert "2 records were skipped" in page
+    assert url in page
+    file = browser.get(url, follow=True)
+    assert file.getvalue().startswith(b"line\trecord\treason\n5\t")
+    assert "filename=" in file["Content-Disposition"]
+    assert "my run.skipped.tsv" in file["Content-Disposition"]
+    job.delete_soon()
+    job.purge()
+    assert not objects("results").exists(job.skipped_key)
+
+
+def test_without_skipped_records_there_is_no_list(browser, researcher, make_job, complete):
+    job = complete(make_job(researcher))
+    url = reverse("annotation_skipped", args=[job.pk])
+    page = browser.get(reverse("annotation", args=[job.pk])).content.decode()
+    assert "skipped" not in page
+    answer = browser.get(url)
+    assert (answer.status_code, answer["Location"]) == (302, reverse("annotation", args=[job.pk]))
 
 
 def test_a_store_out_of_reach_is_told(browser, researcher, make_job, make_upload, complete, monkeypatch):

@@ -1,8 +1,10 @@
 """The upload session over HTTP: what it takes, what it refuses, and that nobody can make a job of it that he should not."""
 
 import gzip
+import io
 import json
 import threading
+import zipfile
 from datetime import timedelta
 
 import pytest
@@ -224,6 +226,16 @@ def test_completing_what_was_cleaned_meanwhile(browser, researcher, make_upload,
     assert (gone.status_code, error(gone)) == (410, "aborted")
 
 
+def zipped(content: bytes | None, method: int = zipfile.ZIP_DEFLATED, *, before: str = "") -> bytes:
+    """A ZIP archive with this file; with an entry `before` it, or with none at all."""
+    with zipfile.ZipFile(file := io.BytesIO(), "w", method) as archive:
+        if before:
+            archive.writestr(before, b"clutter")
+        if content is not None:
+            archive.writestr("a.vcf", content)
+    return file.getvalue()
+
+
 # --- what is no VCF file ---------------------------------------------------------------------------------------------------
 
 
@@ -232,8 +244,13 @@ def test_completing_what_was_cleaned_meanwhile(browser, researcher, make_upload,
     [
         (b"\x00\x01\x02" * 20, "not_vcf"),
         (b"hello\n", "not_vcf"),
-        (gzip.compress(b"hello\n"), "not_vcf"),
+        (gzip.compress(b"hello\n", mtime=0), "not_vcf"),
         (b"\x1f\x8bnonsense", "bad_gzip"),
+        (zipped(b"hello\n"), "not_vcf"),
+        (zipped(b"hello\n", zipfile.ZIP_STORED), "not_vcf"),
+        (zipped(VCF)[:35] + b"\xff" * 100, "bad_zip"),
+        (zipped(None), "not_vcf"),
+        (b"PK\x03\x04", "not_vcf"),
     ],
 )
 def test_what_is_no_vcf_file_is_refused_and_goes(browser, content, code):
@@ -246,9 +263,35 @@ def test_what_is_no_vcf_file_is_refused_and_goes(browser, content, code):
     assert not objects("uploads").exists(upload.key)
 
 
-@pytest.mark.parametrize("content", [VCF, gzip.compress(VCF), b"\xef\xbb\xbf" + VCF, VCF.replace(b"\n", b"\r\n")])
+@pytest.mark.parametrize(
+    "content", [VCF, gzip.compress(VCF, mtime=0), b"\xef\xbb\xbf" + VCF, VCF.replace(b"\n", b"\r\n")]
+)
 def test_plain_gzip_bom_and_crlf_are_taken(browser, content):
     assert send(browser, content).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        zipped(VCF),
+        zipped(VCF, zipfile.ZIP_STORED),
+        zipped(VCF, before="__MACOSX/._a.vcf"),
+        zipped(VCF, zipfile.ZIP_LZMA),  # the annotator has a sentence for it
+        zipped(VCF + b"MT\t73\t.\tA\tG\t.\t.\t.\n" * 50_000),
+    ],
+)
+def test_zip_archives_are_taken(browser, content):
+    assert send(browser, content, name="my run.zip").status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("a.vcf", "a"), ("a.b.vcf.gz", "a.b"), ("a.VCF.bgz", "a"), ("a.zip", "a"), ("a.vcf.ZIP", "a"), ("vcf.zip", "vcf")],
+)
+def test_stems_have_no_suffix(browser, name, stem):
+    assert send(browser, name=name).status_code == 201
+    job = Job.objects.get()
+    assert (job.stem, job.result_name) == (stem, f"{stem}.annot.vcf.gz")
 
 
 def test_an_empty_file(browser):
@@ -275,7 +318,9 @@ def test_file_names_are_cleaned_and_never_become_keys(browser, name, kept):
     assert job.input_key == job.upload.key == f"uploads/{job.owner_id}/{job.upload_id}/input"
 
 
-@pytest.mark.parametrize("name", ["", ".vcf", "notes.txt", "my.vcf.copy", "..vcf", "dir/.vcf.gz", "vcf"])
+@pytest.mark.parametrize(
+    "name", ["", ".vcf", "notes.txt", "my.vcf.copy", "..vcf", "dir/.vcf.gz", "vcf", ".zip", ".vcf.zip", "a.gz"]
+)
 def test_other_names_are_refused(browser, name):
     refused = begin(browser, name)
     assert (refused.status_code, error(refused)) == (422, "file_name")

@@ -27,10 +27,10 @@ function timeText(seconds) {
 
 function refusal(file) {
   const exact = `${file.size.toLocaleString("en")} bytes`;
-  if (!/[^.].*\.vcf(\.gz|\.bgz)?$/i.test(file.name)) {
+  if (!/[^.].*\.(vcf(\.gz|\.bgz)?|zip)$/i.test(file.name)) {
     return new Problem({
       title: "This is not a VCF file by its name",
-      detail: `The file is called “${file.name}”; GAS takes files that end in .vcf, .vcf.gz or .vcf.bgz.`,
+      detail: `The file is called “${file.name}”; GAS takes files that end in .vcf, .vcf.gz, .vcf.bgz or .zip.`,
       mend: "If it is a VCF file, give it such a name.",
     });
   }
