@@ -21,7 +21,7 @@ def small_vcf(folder: Path) -> tuple[Path, str]:
 
 def made_vcf(records: int) -> str:
     """`records` substitutions at random places of the rCRS, with its own bases as REF."""
-    fasta = next((settings.BASE_DIR / "var" / "reference" / "rCRS").glob("*.fa"))
+    fasta = settings.BASE_DIR / "var" / "reference" / "rCRS" / "current" / "genome.fa"
     bases = "".join(fasta.read_text().split("\n")[1:])
     chosen = random.Random(1).choices([n for n, base in enumerate(bases) if base in "ACGT"], k=records)
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]

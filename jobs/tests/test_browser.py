@@ -293,13 +293,24 @@ def test_what_is_no_vcf_is_refused_with_its_reason(signed_in, tmp_path):
     assert "422" in fault
 
 
-def test_a_broken_record_fails_with_its_line(signed_in, tmp_path):
+def test_a_file_of_broken_records_fails_with_their_lines(signed_in, tmp_path):
+    page, broken = signed_in.page, tmp_path / "broken.vcf"
+    broken.write_bytes(HEADER.encode() + b"MT\t77\t.\tA\n")
+    signed_in.upload(broken)
+    signed_in.wait_for_job()
+    expect(status(page)).to_have_text("Failed")
+    expect(page.get_by_role("listitem").filter(has_text="Line 3 has 4 columns")).to_be_visible()
+
+
+def test_a_broken_record_is_skipped_and_shown(signed_in, tmp_path):
     page, broken = signed_in.page, tmp_path / "broken.vcf"
     broken.write_bytes(VCF + b"MT\t77\t.\tA\n")
     signed_in.upload(broken)
     signed_in.wait_for_job()
-    expect(status(page)).to_have_text("Failed")
-    expect(page.get_by_role("listitem").filter(has_text="Line 6 has 4 columns")).to_be_visible()
+    expect(status(page)).to_have_text("Completed")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="which, and why").click()
+    assert "\tMT:77\tLine 6 has 4 columns" in download.value.path().read_text()
 
 
 def test_the_list_polls_while_something_runs_and_then_stops(signed_in, vcf, tmp_path):

@@ -15,7 +15,7 @@ COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
 
 @pytest.fixture(scope="session")
-def installed():
+def default_references():
     """The root of the default references, as `make setup` installs them."""
     command = [sys.executable, "-m", "jobs.annotation.reference", "install-default"]
     subprocess.run(command, cwd=reference.CHECKOUT, check=True)
@@ -23,9 +23,9 @@ def installed():
 
 
 @pytest.fixture(scope="session")
-def _rcrs(installed, tmp_path_factory):
+def _rcrs(default_references, tmp_path_factory):
     root = tmp_path_factory.mktemp("reference")
-    (root / "rCRS").symlink_to(installed / "rCRS")
+    (root / "rCRS").symlink_to(default_references / "rCRS")
     return root
 
 
@@ -36,9 +36,9 @@ def _only_rcrs(_rcrs, monkeypatch):
 
 
 @pytest.fixture
-def all_references(_only_rcrs, installed, monkeypatch):
+def all_references(_only_rcrs, default_references, monkeypatch):
     """All default references are there."""
-    monkeypatch.setenv("GAS_REFERENCE_DIR", str(installed))
+    monkeypatch.setenv("GAS_REFERENCE_DIR", str(default_references))
 
 
 @pytest.fixture(scope="session")

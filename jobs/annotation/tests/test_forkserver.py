@@ -132,7 +132,7 @@ def test_limit_on_memory(server, large, out):
 def test_limit_on_file_size(server, large, out):
     outcome = server.start(large, out, limits=Limits(file_size=100_000)).wait(60)
     assert (outcome.ok, outcome.code) == (False, "output_too_large")
-    assert outcome.faults == ["Writing large.annot.vcf.gz failed: the file grew beyond the size allowed for a result."]
+    assert outcome.faults == ["Writing the results failed: the file grew beyond the size allowed for a result."]
 
 
 @pytest.mark.parametrize(
