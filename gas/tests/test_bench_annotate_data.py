@@ -8,8 +8,8 @@ from pysam.bcftools import csq
 
 from gas.benchmarks import annotate_data
 from gas.benchmarks.annotate_data import Sizes, prepare
-from jobs.annotation.reference import declaration
 from jobs.annotation.processes import call_in_child
+from jobs.annotation.reference import declaration
 
 INPUTS = {"sites": "sites", "many": "many", "genotyped": "genotyped", "ungenotyped": "genotyped", "small": "small"}
 SIZES = [
