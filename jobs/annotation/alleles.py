@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from .block import Block
-from .records import is_plain, left_aligned, trimmed
+from .records import MAX_POS, is_plain, left_aligned, trimmed
 from .reference.arrays import Array
 from .tracks import Spans, allele_key
 
@@ -36,6 +37,17 @@ class Keys:
         return self.long[place]
 
 
+class Changes(NamedTuple):
+    """A record that is no SNV: REF and the ALT column in upper case, and its alleles that are spelled out.
+
+    Of these the number, and what they change: 0-based position, REF and ALT without what both share.
+    """
+
+    ref: bytes
+    alt: bytes
+    alleles: list[tuple[int, int, bytes, bytes]]
+
+
 class Variants:
     """The rows of a block that are of one contig, in their order; row numbers count from the first of them."""
 
@@ -46,27 +58,23 @@ class Variants:
         self._refs = block.first_bytes(3)[rows]
         self._alts = block.first_bytes(4)[rows]
         self.snv = (self.ref_length == 1) & (block.lengths(4)[rows] == 1)
-        self.agreed = np.ones(len(self.pos), bool)  # whether REF is that of the reference, once that is known
         self.snv &= (_CODE[self._refs] < 4) & (_CODE[self._alts] < 4)
+        self.agreed = np.ones(len(self.pos), bool)  # whether REF is that of the reference, once that is known
 
     def __len__(self) -> int:
         return len(self.pos)
 
+    def column(self, column: int, rows: Array) -> list[bytes]:
+        """REF (3) or ALT (4) of some rows, in upper case."""
+        return [value.upper() for value in self.block.column(column, rows + self.rows.start)]
+
     def ref(self, row: int) -> bytes:
         """REF in upper case."""
-        return self._column(3, row).upper()
+        return self.column(3, np.array([row]))[0]
 
-    def alt(self, row: int) -> bytes:
-        """The ALT column in upper case."""
-        return self._column(4, row).upper()
-
-    def alleles(self, row: int) -> int:
-        """How many ALT alleles a record has."""
-        return 1 if self.snv[row] else self.alt(row).count(b",") + 1
-
-    def _column(self, column: int, row: int) -> bytes:
-        at = row + self.rows.start
-        return self.block.text[self.block.starts[at, column] : self.block.stops[at, column]]
+    def ids(self, rows: Array) -> list[bytes]:
+        """The user's column ID of some rows."""
+        return self.block.column(2, rows + self.rows.start)
 
     def agree(self, bases: Sequence[int] | memoryview | None, length: int) -> Array:
         """Which rows have the REF of the reference; without its bases, which lie on the contig."""
@@ -77,73 +85,104 @@ class Variants:
         sequence = np.frombuffer(bases, np.uint8)  # type: ignore[call-overload]
         place = np.clip(self.pos - 1, 0, length - 1)
         agree: Array = inside & (sequence[place] == _UPPER[self._refs])
-        for row in np.flatnonzero(agree & (self.ref_length > 1)).tolist():
-            start = int(self.pos[row]) - 1
-            agree[row] = bytes(bases[start : start + int(self.ref_length[row])]) == self.ref(row)
+        long = np.flatnonzero(agree & (self.ref_length > 1))
+        for row, start, ref in zip(long.tolist(), (self.pos[long] - 1).tolist(), self.column(3, long), strict=True):
+            agree[row] = bases[start : start + len(ref)] == ref
         return agree
 
     @cached_property
-    def others(self) -> dict[int, list[tuple[int, bytes, bytes]]]:
-        """For each row that is no SNV, its ALT alleles that are spelled out: number, REF, ALT."""
-        found = {}
-        for row in np.flatnonzero(~self.snv).tolist():
-            ref, alts = self.ref(row), self.alt(row).split(b",")
-            found[row] = [(number, ref, alt) for number, alt in enumerate(alts) if is_plain(alt)]
-        return found
+    def others(self) -> dict[int, Changes]:
+        """The rows that are no SNV."""
+        rows = np.flatnonzero(~self.snv)
+        columns = (rows.tolist(), (self.pos[rows] - 1).tolist(), self.column(3, rows), self.column(4, rows))
+        return {
+            row: Changes(ref, alt, _alleles(start, ref, alt)) for row, start, ref, alt in zip(*columns, strict=True)
+        }
 
     @cached_property
     def sequence_free(self) -> Array:
         """Which rows have no ALT allele that is spelled out in bases."""
         free = np.zeros(len(self), bool)
-        free[[row for row, alleles in self.others.items() if not alleles]] = True
+        free[[row for row, changes in self.others.items() if not changes.alleles]] = True
         return free
 
+    @cached_property
+    def multiallelic(self) -> Array:
+        """Which rows have several ALT alleles."""
+        several = np.zeros(len(self), bool)
+        several[[row for row, changes in self.others.items() if b"," in changes.alt]] = True
+        return several
+
+    @cached_property
+    def replacing(self) -> Array:
+        """Which rows have an ALT allele that puts another number of bases in the place of some."""
+        replacing = np.zeros(len(self), bool)
+        for row, changes in self.others.items():
+            replacing[row] = any(ref and alt and len(ref) != len(alt) for _, _, ref, alt in changes.alleles)
+        return replacing
+
+    @cached_property
     def spans(self) -> Spans:
         """The bases that each record changes, over all its ALT alleles."""
-        first, last = self.pos - 1, self.pos - 1
-        gap = np.zeros(len(self), bool)
-        last = last.copy()
-        first = first.copy()
-        for row, alleles in self.others.items():
-            start = int(self.pos[row]) - 1
-            first[row], last[row], gap[row] = _changed(start, alleles) if alleles else self._structural(row, start)
+        first, gap = self.pos - 1, np.zeros(len(self), bool)
+        last = first.copy()
+        if others := self.others:
+            changed = [
+                _changed(changes.alleles) if changes.alleles else self._structural(row, changes)
+                for row, changes in others.items()
+            ]
+            rows = list(others)
+            first[rows], last[rows], gap[rows] = zip(*changed, strict=True)
         return Spans(first, last, gap)
 
-    def _structural(self, row: int, start: int) -> tuple[int, int, bool]:
+    def _structural(self, row: int, changes: Changes) -> tuple[int, int, bool]:
         """The bases of a record without an allele that is spelled out; POS is the base before them (VCF 4.5, 1.6.1)."""
-        alt = self.alt(row).partition(b",")[0]
+        start, alt = int(self.pos[row]) - 1, changes.alt.partition(b",")[0]
         if alt.startswith(b"<INS"):
             return start, start + 1, True
         if not alt.startswith(b"<") or alt in {b"<*>", b"<NON_REF>"}:
-            return start, start + int(self.ref_length[row]) - 1, False
-        info = self._column(7, row)
+            return start, start + len(changes.ref) - 1, False
+        info = self.block.column(7, np.array([row + self.rows.start]))[0]
         if end := _END.search(info):
             return start + 1, max(int(end[1]) - 1, start + 1), False
         if length := _SVLEN.search(info):
-            return start + 1, start + max(int(length[1]), 1), False
-        return start, start + int(self.ref_length[row]) - 1, False
+            return start + 1, start + min(max(int(length[1][:20]), 1), MAX_POS), False
+        return start, start + len(changes.ref) - 1, False
 
     def keys(self, bases: memoryview | None) -> Keys:
         """The keys of all ALT alleles that are spelled out."""
         snvs = np.flatnonzero(self.snv)
         codes = _CODE[self._refs[snvs]].astype(np.int64) << 2 | _CODE[self._alts[snvs]]
-        keys = ((self.pos[snvs] - 1) << 32 | codes).tolist()
-        rows, numbers, long = snvs.tolist(), [0] * len(snvs), {}
-        for row, alleles in self.others.items():
-            for number, ref, alt in alleles:
-                start, ref, alt = left_aligned(int(self.pos[row]) - 1, ref, alt, bases)  # noqa: PLW2901
+        keys, rows, numbers = list[int](), list[int](), list[int]()
+        long = {}
+        for row, changes in self.others.items():
+            for number, at, own, other in changes.alleles:
+                start, ref, alt = left_aligned(at, own, other, bases)
                 if ref != alt:
-                    long[len(keys)] = ref + b">" + alt
+                    long[len(snvs) + len(keys)] = ref + b">" + alt
                     keys.append(allele_key(start, ref, alt))
                     rows.append(row)
                     numbers.append(number)
-        return Keys(np.array(keys, np.int64), np.array(rows, np.int64), np.array(numbers, np.int64), long)
+        return Keys(
+            np.concatenate([(self.pos[snvs] - 1) << 32 | codes, np.array(keys, np.int64)]),
+            np.concatenate([snvs, np.array(rows, np.int64)]),
+            np.concatenate([np.zeros(len(snvs), np.int64), np.array(numbers, np.int64)]),
+            long,
+        )
 
 
-def _changed(start: int, alleles: list[tuple[int, bytes, bytes]]) -> tuple[int, int, bool]:
+def _alleles(start: int, ref: bytes, alt: bytes) -> list[tuple[int, int, bytes, bytes]]:
+    if is_plain(alt):
+        return [(0, *trimmed(start, ref, alt))]
+    return [(number, *trimmed(start, ref, each)) for number, each in enumerate(alt.split(b",")) if is_plain(each)]
+
+
+def _changed(alleles: list[tuple[int, int, bytes, bytes]]) -> tuple[int, int, bool]:
     """First and last changed base, over some alleles; the neighbours of the gap when all only insert."""
-    changes = [trimmed(start, ref, alt) for _, ref, alt in alleles]
-    firsts = [at for at, ref, _ in changes if ref]
+    if len(alleles) == 1:
+        _, at, ref, _ = alleles[0]
+        return (at, at + len(ref) - 1, False) if ref else (at - 1, at, True)
+    firsts = [at for _, at, ref, _ in alleles if ref]
     if firsts:
-        return min(firsts), max(at + len(ref) - 1 for at, ref, _ in changes if ref), False
-    return min(at for at, _, _ in changes) - 1, max(at for at, _, _ in changes), True
+        return min(firsts), max(at + len(ref) - 1 for _, at, ref, _ in alleles if ref), False
+    return min(at for _, at, _, _ in alleles) - 1, max(at for _, at, _, _ in alleles), True

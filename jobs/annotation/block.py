@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from .records import ALT, CHROM, MAX_POS, QUAL, REF, fault_of, late_end
+from .records import ALT, CHROM, CONTROL, MAX_POS, QUAL, REF, fault_of, late_end
 from .reference.arrays import Array
 
 _BASE = np.zeros(256, bool)
@@ -45,9 +45,7 @@ class Block:
 
     def column(self, number: int, rows: Array | slice = slice(None)) -> list[bytes]:
         """The values of a column, in some rows."""
-        text = self.text
-        starts, stops = self.starts[rows, number].tolist(), self.stops[rows, number].tolist()
-        return [text[start:stop] for start, stop in zip(starts, stops, strict=True)]
+        return values_at(self.text, self.starts[rows, number], self.stops[rows, number])
 
     def lengths(self, number: int) -> Array:
         return self.stops[:, number] - self.starts[:, number]
@@ -58,17 +56,17 @@ class Block:
     def line(self, row: int) -> bytes:
         return self.text[self.begins[row] : self.ends[row]]
 
+    def distinct(self, number: int) -> set[bytes]:
+        """The values of a column."""
+        return _distinct(self.text, self.starts[:, number], self.stops[:, number])
+
     def contigs(self) -> list[tuple[bytes, slice]]:
         """Runs of rows of one contig."""
         if not len(self):
             return []
-        name = self.text[self.starts[0, 0] : self.stops[0, 0]]
-        lengths = self.lengths(0)
-        if (lengths == len(name)).all():
-            buffer = np.frombuffer(self.text, np.uint8)
-            letters = buffer[self.starts[:, 0, None] + np.arange(len(name))]
-            if (letters == np.frombuffer(name, np.uint8)).all():
-                return [(name, slice(0, len(self)))]
+        names = self.distinct(0)
+        if len(names) == 1:
+            return [(names.pop(), slice(0, len(self)))]
         runs, at = [], 0
         for run, same in groupby(self.column(0)):
             count = sum(1 for _ in same)
@@ -93,6 +91,10 @@ def parse(text: bytes, line: int, width: int) -> Block:
     last = places[:, shown - 1 :] if width > shown else ends[good][:, None]
     stops = np.concatenate([places[:, : shown - 1], last], axis=1)
     pos, ok = _checked(text, buffer, starts, stops)
+    if len(text.translate(None, CONTROL)) < len(text):
+        controlled = np.zeros(len(ends), bool)
+        controlled[np.searchsorted(ends, np.flatnonzero(np.isin(buffer, list(CONTROL))))] = True
+        ok &= ~controlled[good]
     wrong = np.concatenate([np.flatnonzero(~shaped), good[~ok]])
     skipped, blank = [], 0
     for row in np.sort(wrong).tolist():
@@ -111,7 +113,7 @@ def _checked(text: bytes, buffer: Array, starts: Array, stops: Array) -> tuple[A
     ok = (lengths > 0).all(axis=1)
     pos = np.zeros(len(starts), np.int64)
     size = lengths[:, 1]
-    ok &= size <= 9
+    ok &= (size <= 9) & ((size == 1) | (buffer[np.minimum(starts[:, 1], len(buffer) - 1)] != ord("0")))
     for place in range(min(int(size.max(initial=0)), 9)):
         there = size > place
         digit = buffer[np.minimum(starts[:, 1] + place, len(buffer) - 1)] - np.uint8(48)
@@ -125,9 +127,9 @@ def _checked(text: bytes, buffer: Array, starts: Array, stops: Array) -> tuple[A
             if not rule.fullmatch(text, starts[row, column], stops[row, column]):
                 ok[row] = False
     for column, rule in ((5, QUAL), (0, CHROM)):
-        values = [text[a:b] for a, b in zip(starts[:, column].tolist(), stops[:, column].tolist(), strict=True)]
-        if bad := {value for value in set(values) if not rule.fullmatch(value)}:
-            ok &= np.array([value not in bad for value in values])
+        values = _distinct(text, starts[:, column], stops[:, column])
+        if bad := {value for value in values if not rule.fullmatch(value)}:
+            ok &= np.array([value not in bad for value in values_at(text, starts[:, column], stops[:, column])])
     if b"END=" in text:
         for row in np.flatnonzero(ok).tolist():
             if late_end(text[starts[row, 7] : stops[row, 7]]):
@@ -135,6 +137,24 @@ def _checked(text: bytes, buffer: Array, starts: Array, stops: Array) -> tuple[A
     return pos, ok
 
 
+def values_at(text: bytes, starts: Array, stops: Array) -> list[bytes]:
+    """The stretches of a text from each start to its stop."""
+    return [text[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+
+
+def _distinct(text: bytes, starts: Array, stops: Array) -> set[bytes]:
+    """The different values; mostly there is one, as of CHROM, FILTER and FORMAT."""
+    if not len(starts):
+        return set()
+    first = text[starts[0] : stops[0]]
+    if len(first) < 100 and (stops - starts == len(first)).all():
+        letters = np.frombuffer(text, np.uint8)[starts[:, None] + np.arange(len(first))]
+        if (letters == np.frombuffer(first, np.uint8)).all():
+            return {first}
+    return set(values_at(text, starts, stops))
+
+
 def _place(record: bytes) -> str:
     fields = record.split(b"\t", 2)[:2]
-    return b":".join(fields)[:60].decode(errors="replace")
+    text = b":".join(fields)[:60].decode(errors="replace")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)  # one line of skipped.tsv

@@ -5,8 +5,12 @@ GCF_009914755.1 (T2T-CHM13v2.0). In MT the builds differ little: UCSC's hg18 and
 (16,571 bp), all others the rCRS, NC_012920 (16,569 bp).
 """
 
+import math
+import os
 import re
 from typing import NamedTuple
+
+from .errors import AnnotationError
 
 CHROMOSOMES = [*map(str, range(1, 23)), "X", "Y"]
 LENGTHS = {
@@ -27,8 +31,11 @@ LENGTHS = {
     }.items()
 }
 MT_LENGTHS = {16571: {"NCBI36", "GRCh37"}, 16569: {"GRCh37", "GRCh38", "T2T-CHM13"}}
+MAX_REF_MISMATCH = "0.1"
+MIN_REF_MISMATCHES = 5
 MAX_NAME = 2000  # bytes of a path or URL that are looked at
 INSTALLABLE = ("GRCh38", "GRCh37")
+BEFORE_LIFTOVER = b"##beforeLiftover_"  # how header lines start that tell of the build before; they are kept for people
 OTHER_NAMES = {"NCBI36": "hg18", "GRCh37": "hg19", "GRCh38": "hg38", "T2T-CHM13": "hs1"}
 
 # How references are called in headers; lower case. A name must not go on with a digit: b37, not b370.
@@ -120,6 +127,22 @@ def _way_out(build: str, wanted: str, installed: list[str]) -> str:
     )
 
 
+def of_another_build(differ: int, checked: int) -> bool:
+    """Whether REF alleles that differ from the sequence are too many: at least five, and too large a share of all.
+
+    The share is $GAS_MAX_REF_MISMATCH, from 0 to 1. Raises AnnotationError `engine_failed` when it is something else.
+    """
+    share = os.environ.get("GAS_MAX_REF_MISMATCH") or MAX_REF_MISMATCH
+    try:
+        most = float(share)
+    except ValueError:
+        most = math.nan
+    if not 0 <= most <= 1:
+        fault = f"The setting GAS_MAX_REF_MISMATCH is {share!r}; a share from 0 to 1 was expected, such as 0.1."
+        raise AnnotationError("engine_failed", fault)
+    return differ >= MIN_REF_MISMATCHES and differ > most * checked
+
+
 Clue = tuple[set[str], str]  # builds that it allows, and the clause that tells it
 
 
@@ -164,6 +187,8 @@ def _by_name(meta_lines: list[bytes]) -> list[Clue]:
 
 def _namings(line: bytes) -> list[tuple[str, bytes]]:
     """What a line calls its reference: how the header says it, and the value."""
+    if line.startswith(BEFORE_LIFTOVER):
+        return []
     if _CONTIG.match(line):
         return [("a contig of assembly ", match[1]) for match in _ASSEMBLY.finditer(line)]
     if match := _REFERENCE.match(line):

@@ -39,6 +39,7 @@ class Request:
     stem: str | None = None
     reference: str | None = None
     processes: int = 1
+    lift_from: str | None = None
     limits: Limits = Limits()
 
 
@@ -92,6 +93,7 @@ def _outcome(request: Request, pipe: int) -> Outcome:
             Path(request.input_path),
             Path(request.output_dir),
             reference=request.reference,
+            lift_from=request.lift_from,
             stem=request.stem,
             progress=progress,
             processes=request.processes,

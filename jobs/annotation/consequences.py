@@ -9,6 +9,8 @@ in its process.
 
 import functools
 import os
+import re
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +26,10 @@ CORRECTIONS = [
     "incomplete_terminal_codon (SO:0001626) stands where csq says intron in a gene that has none",
     "synonymous&start_retained stands where csq says synonymous&start_lost, which contradicts itself",
 ]
+
+_ENTRY = re.compile(rb"(?:^|,)([^|,]*)")  # what stands first in an entry
+CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE}
+MAX_CRASHING = 20  # records of a block: more have another cause, and finding each costs some twenty calls
 
 
 class Site(NamedTuple):
@@ -43,15 +49,19 @@ class Ask(NamedTuple):
     genes: list[int]
 
 
-def consequences(reference: Reference, asks: list[Ask], folder: Path) -> dict[int, bytes]:
+def consequences(
+    reference: Reference, asks: list[Ask], folder: Path, crashing: list[Site] | None = None
+) -> dict[int, bytes]:
     """BCSQ values by row number, for the rows that have a consequence.
 
     `-l` takes each variant alone: else csq would read all records as one haplotype where genotypes are not phased.
-    Raises AnnotationError `engine_failed` or `engine_crashed`, or OSError when the side file cannot be written.
+    Records that csq crashes on get none and are appended to `crashing`. Raises AnnotationError `engine_failed` or
+    `engine_crashed`, or OSError when the side file cannot be written.
     """
     found: dict[int, bytes] = {}
+    crashing = [] if crashing is None else crashing
     for code, batch in _batches(asks):
-        found |= _consequences(reference, code, batch, folder)
+        found |= _consequences(reference, code, batch, folder, crashing)
     return found
 
 
@@ -68,18 +78,32 @@ def _batches(asks: list[Ask]) -> list[tuple[int, list[Ask]]]:
     return batches
 
 
-def _consequences(reference: Reference, code: int, asks: list[Ask], folder: Path) -> dict[int, bytes]:
+def _consequences(
+    reference: Reference, code: int, asks: list[Ask], folder: Path, crashing: list[Site]
+) -> dict[int, bytes]:
+    """What one call says; when it crashes, what calls for the halves say, down to the record that it crashes on.
+
+    csq 1.24 reads memory that is not its own for some replacements across the end of an exon (hap_init).
+    """
     side, out, gff = folder / "side.vcf", folder / "side.out.vcf", folder / "side.gff3"
     gff.write_bytes(b"##gff-version 3\n" + b"".join(ask.contig.data.gff(ask.genes) for ask in asks))
     side.write_bytes(side_file(asks))
     status = call_in_child(lambda: run_csq(code, reference.fasta, gff, side, out))
     if os.WIFSIGNALED(status):
-        raise crashed("bcftools csq", status)
+        sites = [site for ask in asks for site in ask.sites]
+        if os.WTERMSIG(status) not in CRASHES or len(crashing) == MAX_CRASHING:
+            raise crashed("bcftools csq", status)
+        if len(sites) == 1:
+            crashing += sites
+            return {}
+        first, second = _halves(asks)
+        found = _consequences(reference, code, first, folder, crashing)
+        return found | _consequences(reference, code, second, folder, crashing)
     if status:
         failed = AnnotationError("engine_failed", "bcftools csq could not compute the consequences.")
         raise no_room(out) or failed
     values, rows = {}, 0
-    spliced = frozenset().union(*(_spliced(ask) for ask in asks))
+    spliced = frozenset().union(*(spliced_genes(ask.contig, ask.genes) for ask in asks))
     for line in out.read_bytes().splitlines():
         if line.startswith(b"#"):
             continue
@@ -91,6 +115,18 @@ def _consequences(reference: Reference, code: int, asks: list[Ask], folder: Path
     if rows != expected:
         raise AnnotationError("engine_failed", f"bcftools csq returned {rows:,} of {expected:,} records.")
     return values
+
+
+def _halves(asks: list[Ask]) -> tuple[list[Ask], list[Ask]]:
+    """The same questions in two parts, about equally many records in each; there are at least two."""
+    half = sum(len(ask.sites) for ask in asks) // 2
+    first, second = list[Ask](), list[Ask]()
+    for ask in asks:
+        for part, sites in ((first, ask.sites[:half]), (second, ask.sites[half:])):
+            if sites:
+                part.append(ask._replace(sites=sites))
+        half = max(half - len(ask.sites), 0)
+    return first, second
 
 
 def side_file(asks: list[Ask]) -> bytes:
@@ -107,14 +143,22 @@ def side_file(asks: list[Ask]) -> bytes:
 def run_csq(genetic_code: int, fasta: Path, gff: Path, side: Path, out: Path) -> None:
     """Runs `bcftools csq` in this process, with an NCBI translation table. Raises SamtoolsError."""
     files = ["-f", str(fasta), "-g", str(gff), "-o", str(out), str(side)]
-    pysam.bcftools.csq("-l", "-C", str(genetic_code), "-v", "0", "-Ov", *files, catch_stdout=False)
+    pysam.bcftools.csq("-l", "-C", table_of(genetic_code), "-v", "0", "-Ov", *files, catch_stdout=False)
 
 
-def _spliced(ask: Ask) -> frozenset[bytes]:
-    """Symbols of the genes that have introns."""
-    data = ask.contig.data
-    spliced = data.arrays["gene/spliced"]
-    return frozenset(data.gene.values(gene)[0] for gene in ask.genes if spliced[gene])
+def table_of(genetic_code: int) -> str:
+    """csq's number of an NCBI translation table.
+
+    Its default, 0, is table 1 with no start codon but ATG: with TTG and CTG csq would call the start lost of transcripts
+    whose start is not known.
+    """
+    return "0" if genetic_code == 1 else str(genetic_code)
+
+
+def spliced_genes(contig: Contig, genes: list[int]) -> frozenset[bytes]:
+    """Symbols of those genes that have introns."""
+    spliced = contig.data.arrays["gene/spliced"]
+    return frozenset(contig.data.gene.values(gene)[0] for gene in genes if spliced[gene])
 
 
 def corrected(value: bytes, spliced: frozenset[bytes]) -> bytes:
@@ -137,13 +181,11 @@ def corrected(value: bytes, spliced: frozenset[bytes]) -> bytes:
     return b",".join(entries)
 
 
-def terms(value: bytes) -> frozenset[str]:
+def terms_of(value: bytes) -> tuple[str, ...]:
     """The Sequence Ontology terms in a BCSQ value, as csq shortens them (missense for missense_variant)."""
-    if b"," not in value:
-        return _terms(value.partition(b"|")[0])
-    return frozenset().union(*(_terms(entry.partition(b"|")[0]) for entry in value.split(b",")))
+    return _terms(b"&".join(_ENTRY.findall(value)) if b"," in value else value.partition(b"|")[0])
 
 
 @functools.lru_cache(maxsize=1000)
-def _terms(joined: bytes) -> frozenset[str]:
-    return frozenset(joined.decode().split("&"))
+def _terms(joined: bytes) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(joined.decode().split("&")))

@@ -20,8 +20,13 @@ from .annotator import Annotator
 from .block import Block, Skipped, parse
 from .choice import choose
 from .errors import AnnotationError, from_os_error
+from .haplotypes import ask
 from .header import Header, split_header
-from .lines import Lines
+from .liftover.files import LiftOver, lift_over
+from .lines import BGZF_EOF, Lines
+from .members import insert
+from .noting import note
+from .older import OlderRecords
 from .output import BgzfWriter, append_members, index
 from .processes import die_with
 from .provenance import annotated_header
@@ -29,6 +34,7 @@ from .reference import Reference
 from .scan import Piece, Scan, check_lengths
 from .sorting import sorted_texts
 from .summary import Summary, summarise
+from .tabix import Index, spans_of
 
 SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".gz", ".bgz", ".zip")
 SKIPPED_HEADER = "line\trecord\treason\n"
@@ -54,12 +60,14 @@ def annotate(  # noqa: PLR0913 - all but the first two are options
     output_dir: Path | str,
     *,
     reference: str | None = None,
+    lift_from: str | None = None,
     stem: str | None = None,
     progress: Progress | None = None,
     processes: int = 1,
 ) -> Summary:
     """Annotates a VCF file: `<stem>.annot.vcf.gz`, its `.tbi`, `<stem>.vcf.count.log`, `skipped.tsv`, `summary.json`.
 
+    With `lift_from`, a build or "header" (the one that the header tells), its records are lifted over first.
     `progress(done, total)` counts records, a few times a second; total is an estimate until the end. Raises
     AnnotationError, after which output_dir has no file of ours. It forks for csq, and for more than one process: in a
     process of several threads use ForkServer.
@@ -69,7 +77,8 @@ def annotate(  # noqa: PLR0913 - all but the first two are options
     lines = Lines(input_path)
     header, texts = split_header(lines.blocks())
     first = next(texts, b"") or next(texts, b"")
-    chosen, notes = choose(reference, header, first)
+    lifting = lift_over(reference, lift_from, header, first) if lift_from else None
+    chosen, notes = (lifting.reference, []) if lifting else choose(reference, header, first)
     made = not output_dir.exists()
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -77,18 +86,22 @@ def annotate(  # noqa: PLR0913 - all but the first two are options
             work = Path(folder, "work")
             work.mkdir()
             result = Path(folder, f"{stem}.annot.vcf.gz")
-            run = _Run(header, chosen, work, processes, _Throttle(progress, lines))
+            run = _Run(lifting.header if lifting else header, chosen, work, processes, _Throttle(progress, lines))
             try:
-                found = run.annotate(_numbered(header.length + 1, chain([first], texts)))
+                if lifting:
+                    found = run.annotate_lifted(lifting, chain([first], texts))
+                else:
+                    found = run.annotate(_numbered(header.length + 1, chain([first], texts)))
             except _Unsorted:
                 found = run.annotate_sorted(_numbered(header.length + 1, split_header(lines.blocks())[1]))
             found.check(chosen)
             with BgzfWriter(result, "the results") as out:
                 out.write(annotated_header(found, chosen))
+            body_at = result.stat().st_size - len(BGZF_EOF)
             append_members(result, run.body)
             run.skipped.replace(Path(folder, "skipped.tsv"))
             shutil.rmtree(work)
-            summary = summarise(lines, found, chosen, notes, written=index(result))
+            summary = summarise(lines, found, chosen, notes, written=run.write_index(result, body_at), lifting=lifting)
             _check_receipt(summary, run.lines - found.blank_lines)
             result.with_name(f"{stem}.vcf.count.log").write_text(summary.count_log(), encoding="utf-8")
             result.with_name("summary.json").write_text(summary.as_json(), encoding="utf-8")
@@ -120,30 +133,56 @@ class _Run:
         self.header, self.reference, self.work, self.report = header, reference, work, report
         self.processes = processes
         self.lines = 0
+        self.older = OlderRecords(header.version)
         self.body, self.skipped = work / "body.gz", work / "skipped.tsv"
-        self.annotate_text = partial(annotate_text, reference, header.width, work)
+        self.index = Index()
 
     def annotate(self, texts: Iterable[Text]) -> Scan:
         """Annotates all blocks, in order. Raises _Unsorted."""
         found = Scan(self.header)
+        self.index = Index()
+        ends: list[int] = []
+        parts = Path(tempfile.mkdtemp(dir=self.work))  # of this pass alone
+        annotate = partial(annotate_text, self.reference, self.header.width, parts)
         with self.body.open("wb"), self.skipped.open("w", encoding="utf-8") as skipped:
             skipped.write(SKIPPED_HEADER)
-            for part, piece in in_order(self.annotate_text, self._counted(texts), self.processes):
+            for part, piece in in_order(annotate, self._counted(texts), self.processes):
                 check_lengths(self.header, (name for name, _ in piece.runs), self.reference)
                 found.add(piece)
                 if not found.sorted:
                     raise _Unsorted
+                self.index.add(piece.written, piece.spans, ends[-1] if ends else 0)
                 append_members(self.body, part)
                 part.unlink()
+                ends.append(self.body.stat().st_size - len(BGZF_EOF))
                 self._write(skipped, piece.skipped)
                 self.report(found.records)
+        found.mends = self.older.sentences()
+        self._add_haplotypes(found, parts, ends)
         return found
 
+    def _add_haplotypes(self, found: Scan, parts: Path, ends: list[int]) -> None:
+        """Puts GAS_HAPLOTYPE into records of the body, in which block n ends at byte `ends[n]`."""
+        said = ask(self.reference, (noted(parts, number) for number in range(len(ends))), parts)
+        if said.insertions:
+            insert(self.body, ends, said.insertions)
+            self.index.whole = False
+        found.haplotypes, found.unanswered = len(said.insertions), said.unanswered
+
+    def write_index(self, result: Path, body_at: int) -> int:
+        """Writes the index of the result, in which the records start at byte `body_at`; how many there are."""
+        if not self.index.whole:
+            return index(result)
+        self.index.write(result.with_name(result.name + ".tbi"), body_at)
+        return self.index.records
+
     def _counted(self, texts: Iterable[Text]) -> Iterator[Text]:
+        """The texts as VCF 4.3 has them; adds up their lines."""
         self.lines = 0
+        self.older = OlderRecords(self.header.version)
         for text in texts:
             self.lines += text.text.count(b"\n")
-            yield text
+            yield text._replace(text=self.older.mended(text.text))
 
     def annotate_sorted(self, texts: Iterable[Text]) -> Scan:
         """The same for records that are not sorted: sorts them first."""
@@ -168,6 +207,22 @@ class _Run:
             found.mismatch.line = 0  # its line in the file is not known any more
         return found
 
+    def annotate_lifted(self, lifting: LiftOver, texts: Iterable[bytes]) -> Scan:
+        """The same for records of another build: lifts them over first, which sorts them."""
+        rejects = self.work / "rejects.tsv"
+
+        def lifted(file: TextIO) -> Iterator[bytes]:
+            for text in lifting.texts(texts, file, self.work):
+                self.report.total = lifting.lifted
+                yield text
+
+        with rejects.open("w", encoding="utf-8") as file:
+            found = self.annotate(_numbered(0, lifted(file)))
+        with self.skipped.open("ab") as skipped, rejects.open("rb") as rows:
+            shutil.copyfileobj(rows, skipped)
+        self.lines, found.blank_lines, found.skipped = lifting.lines, lifting.blank, lifting.left_out
+        return found
+
     def _write(self, skipped: TextIO, rows: list[Skipped]) -> None:
         skipped.writelines(f"{row.line}\t{row.place}\t{row.reason}\n" for row in rows)
 
@@ -181,9 +236,18 @@ def annotate_text(reference: Reference, width: int, work: Path, text: Text) -> t
         if piece.sorted and len(block):
             with tempfile.TemporaryDirectory(dir=work) as folder:
                 annotator = Annotator(reference, Path(folder))
-                out.write(annotator.annotate(block))
+                annotated = annotator.annotate(block)
+            out.write(annotated)
+            note(reference, block, text.number, annotated, noted(work, text.number))
             piece.tally, piece.mismatch = annotator.tally, annotator.mismatch
+    if piece.sorted and len(block):
+        piece.written, piece.spans = spans_of(block, annotated, out.sizes)
     return path, piece
+
+
+def noted(work: Path, number: int) -> Path:
+    """Where a block notes what haplotypes.ask() needs."""
+    return work / f"{number}.haplotypes"
 
 
 def in_order(
@@ -246,8 +310,9 @@ class _Throttle:
 
     def __init__(self, progress: Progress | None, lines: Lines) -> None:
         self.progress, self.lines, self.next = progress, lines, 0.0
+        self.total = 0  # where it is known
 
     def __call__(self, done: int) -> None:
         if self.progress and time.monotonic() >= self.next:
             self.next = time.monotonic() + 0.25
-            self.progress(done, max(done, round(done / max(self.lines.share, 1e-9))))
+            self.progress(done, self.total or max(done, round(done / max(self.lines.share, 1e-9))))

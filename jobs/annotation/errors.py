@@ -36,6 +36,7 @@ CODES = {
     "corrupt": "the compressed data is damaged",
     "bomb": "the file decompresses to more than we take",
     "wrong_build": "the file was made against another reference",
+    "needs_lift_over": "the same, and a chain file is installed that leads from there to a reference",
     "unreadable": "the input cannot be opened or read",
     "command_missing": "the program of ANNOTATOR_COMMAND cannot be started",
     "command_failed": "the program of ANNOTATOR_COMMAND ended with an error",

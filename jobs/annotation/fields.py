@@ -29,6 +29,12 @@ CSQ_DESCRIPTION = (
 )
 CONSEQUENCE_FIELDS = [
     ("BCSQ", CSQ_DESCRIPTION, "missense|MT-ND4|MT-ND4-201|protein_coding|+|340R>340H|11778G>A"),
+    (
+        "GAS_HAPLOTYPE",
+        "As BCSQ, with what else is on the haplotypes of the samples taken into account, where that makes a difference; "
+        "@POS: described at the record there; *: after a new stop codon",
+        "missense|MT-ND4|MT-ND4-201|protein_coding|+|340R>340F|11777C>T+11778G>T",
+    ),
 ]
 HGVS_FIELDS = [
     ("GAS_HGVSC", "HGVS names on the coding sequence of transcripts", "MT-ND4-201:c.1019G>A"),

@@ -112,20 +112,20 @@ class ForkServer:
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
 
-    def start(
+    def start(  # noqa: PLR0913 - all but the paths by name
         self,
         input_path: Path | str,
         output_dir: Path | str,
         *,
         stem: str | None = None,
         reference: str | None = None,
+        lift_from: str | None = None,
         limits: Limits | None = None,
     ) -> Run:
         """Starts annotate() in a child of the server. Raises RuntimeError when no server can be had."""
         paths = os.path.abspath(input_path), os.path.abspath(output_dir)  # noqa: PTH100 - no symlink is followed
-        request = json.dumps(
-            asdict(Request(*paths, stem=stem, reference=reference, limits=limits or Limits()))
-        ).encode()
+        asked = Request(*paths, stem=stem, reference=reference, lift_from=lift_from, limits=limits or Limits())
+        request = json.dumps(asdict(asked)).encode()
         for _ in range(2):  # a server that died unnoticed is replaced once
             reader, writer = os.pipe()
             run = Run(self, reader)

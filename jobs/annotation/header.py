@@ -1,4 +1,4 @@
-"""The VCF header: read as people write it, written as VCF 4.2 or later with everything declared."""
+"""The VCF header: read as people write it, written as VCF 4.3 or later with everything declared."""
 
 import re
 from collections import Counter
@@ -8,6 +8,7 @@ from functools import cached_property
 
 from . import lines
 from .errors import AnnotationError, quoted
+from .meta import mended_lines, utf8
 
 FIXED = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 _VERSION = re.compile(rb"##(?:file)?format=VCFv?(\d{1,3})\.(\d{1,3})\s*$")
@@ -97,7 +98,6 @@ def _parsed(head: list[bytes]) -> Header:
     version = (4, 2)
     if match := next(filter(None, map(_VERSION.match, meta)), None):
         version = int(match[1]), int(match[2])
-        meta = [line for line in meta if not _VERSION.match(line)]
     else:
         mends.append("There was no ##fileformat line; the file was read as VCF 4.2.")
     if version[0] not in {3, 4}:
@@ -106,7 +106,8 @@ def _parsed(head: list[bytes]) -> Header:
         meta = [_modern(line) or line for line in meta]
         mends.append(f"Declarations in the style of VCF {version[0]}.{version[1]} were rewritten.")
     _check_columns(columns, len(head))
-    return Header(version, meta, columns, len(head), mends)
+    meta, more = mended_lines(line for line in meta if not line.startswith((b"##fileformat=", b"##format=VCF")))
+    return Header(version, meta, utf8(columns), len(head), mends + more)
 
 
 def _refuse(meta: list[bytes], number: int) -> None:

@@ -10,7 +10,8 @@ from typing import IO
 
 from .errors import AnnotationError, quoted
 
-BLOCK = 4 << 20
+BLOCK = 1 << 20  # larger ones are no faster; what is filled in makes each up to twenty times as long
+MAX_DIRECTORY = 4 << 20  # bytes, of a ZIP archive
 MAX_LINE = 8 << 20  # 500,000 genotypes with depths fit
 MAX_HEADER = 16 << 20
 MAX_TEXT = 100 << 30
@@ -103,11 +104,7 @@ class Lines:
         except EOFError as error:
             raise _truncated("the compressed data stops before its end") from error
         except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
-            raise AnnotationError(
-                "corrupt",
-                f"The compressed data is damaged. Check it with: {'unzip' if self.compression == 'ZIP' else 'gzip'} "
-                "-t FILE; then compress the original again with bgzip, or transfer it again.",
-            ) from error
+            raise _damaged("unzip" if self.compression == "ZIP" else "gzip") from error
         except OSError as error:
             raise AnnotationError("unreadable", f"The input file cannot be read: {error.strerror}.") from error
 
@@ -138,10 +135,10 @@ class Lines:
 
 
 class _ZipSource(io.FileIO):
-    """A ZIP archive whose directory may not be larger than a block: zipfile reads it whole."""
+    """A ZIP archive with a limit on its directory: zipfile reads it whole."""
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is not None and size > BLOCK:
+        if size is not None and size > MAX_DIRECTORY:
             raise AnnotationError("not_vcf", "The ZIP archive has thousands of entries; one VCF file was expected.")
         return super().read(-1 if size is None else size)
 
@@ -150,7 +147,8 @@ def _zip_member(source: IO[bytes]) -> IO[bytes]:
     """The one file of a ZIP archive, open for reading. Raises AnnotationError when there is not exactly one to read."""
     try:
         archive = zipfile.ZipFile(source)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError, OSError) as error:
+        # zipfile seeks to where a damaged directory says, and asks for versions that there never were
         raise _truncated("the directory at the end of the ZIP archive is missing or damaged") from error
     files = [info for info in archive.infolist() if not _is_clutter(info)]
     if len(files) != 1:
@@ -170,7 +168,10 @@ def _zip_member(source: IO[bytes]) -> IO[bytes]:
             f"The ZIP archive is packed by the method {method}; only stored and deflated files are read. "
             "Unpack it and send the VCF file inside, compressed with bgzip or gzip.",
         )
-    return archive.open(files[0])
+    try:
+        return archive.open(files[0])
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError, OSError) as error:
+        raise _damaged("unzip") from error
 
 
 def _is_clutter(info: zipfile.ZipInfo) -> bool:
@@ -191,6 +192,12 @@ def _compression(start: bytes) -> str:
     if not start.startswith(b"\x1f\x8b"):
         return "plain"
     return "BGZF" if start[3:4] == b"\x04" and start[12:14] == b"BC" else "gzip"
+
+
+def _damaged(program: str) -> AnnotationError:
+    check = f"Check it with: {program} -t FILE"
+    again = "then compress the original again with bgzip, or transfer it again"
+    return AnnotationError("corrupt", f"The compressed data is damaged. {check}; {again}.")
 
 
 def _truncated(how: str) -> AnnotationError:

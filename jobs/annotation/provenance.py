@@ -1,5 +1,6 @@
 """The header of the result: the user's own, what was missing in it, what we added and from where."""
 
+import re
 from collections.abc import Iterable
 
 from pysam.version import __bcftools_version__, __htslib_version__, __version__
@@ -11,7 +12,9 @@ from .reference import Reference
 from .scan import Scan
 
 VERSION = "2.0"  # of the engine: raise it when results come out differently
-MIN_VERSION = (4, 2)  # of VCF, the first with Source and Version in declarations
+MIN_VERSION = (4, 3)  # of VCF, the first that encodes reserved characters in values by per cent
+LIFTOVER = b"##gas_liftover="
+_WRITABLE = re.compile(rb'[^\x00-\x20\x7f-\xff,<>"]+')  # as ID of a declaration; no header can hold others
 _TEXT = b'Description="Not declared in the input"'
 # Undeclared keys become text, as htslib takes them: text is always readable, whatever the values are
 _FORMATS = {b"GT": b"Number=1,Type=String"}
@@ -29,6 +32,11 @@ def versions() -> dict[str, str]:
 
 def annotated_header(found: Scan, reference: Reference) -> bytes:
     """The whole header of the result, ending with the #CHROM line."""
+    return whole_header(found, reference, _our_lines(reference))
+
+
+def whole_header(found: Scan, reference: Reference, ours: Iterable[str]) -> bytes:
+    """The user's header with all that was missing in it, and with `ours` in place of what an earlier run wrote."""
     header, missing = found.header, undeclared(found)
     lines = [
         b"##fileformat=VCFv%d.%d" % max(header.version, MIN_VERSION),
@@ -37,7 +45,7 @@ def annotated_header(found: Scan, reference: Reference) -> bytes:
         *_declarations(b"INFO", missing[b"INFO"], dict.fromkeys(found.info_flags(), b"Number=0,Type=Flag")),
         *_declarations(b"FORMAT", missing[b"FORMAT"], _FORMATS),
         *(_contig(name, reference) for name in missing[b"contig"]),
-        *(line.encode() for line in _our_lines(reference)),
+        *(line.encode() for line in ours),
         header.columns,
     ]
     return b"\n".join(lines) + b"\n"
@@ -52,7 +60,10 @@ def undeclared(found: Scan) -> dict[bytes, list[bytes]]:
         b"contig": found.contigs,
     }
     declared = found.header.declared
-    return {kind: [name for name in names if name not in declared[kind]] for kind, names in used.items()}
+    return {
+        kind: [name for name in names if name not in declared[kind] and _WRITABLE.fullmatch(name)]
+        for kind, names in used.items()
+    }
 
 
 def replaced_info(found: Scan) -> list[bytes]:
@@ -64,21 +75,29 @@ def fields_of(reference: Reference) -> list[Field]:
     """All INFO fields that a result made with a reference may have."""
     fields = []
     if reference.genes_source:
-        source, version = reference.genes_source
-        if reference.fasta.is_file():
-            csq = ("bcftools csq", __bcftools_version__)
-            gas = ("GAS", VERSION)
-            fields += [Field(name, ".", "String", text, *csq, example) for name, text, example in CONSEQUENCE_FIELDS]
-            fields += [Field(name, ".", "String", text, *gas, example) for name, text, example in HGVS_FIELDS]
-        fields += [Field(name, ".", "String", text, source, version, example) for name, text, example in GENE_FIELDS]
+        fields += sequence_fields() if reference.fasta.is_file() else []
+        fields += gene_fields(*reference.genes_source)
     for track in reference.tracks:
         fields += [*track.fields, *([track.overlap] if track.overlap else [])]
     return [*fields, OVERLAP_ONLY]
 
 
+def sequence_fields() -> list[Field]:
+    """Those that need gene models and the sequence."""
+    csq, gas = ("bcftools csq", __bcftools_version__), ("GAS", VERSION)
+    fields = [Field(name, ".", "String", text, *csq, example) for name, text, example in CONSEQUENCE_FIELDS]
+    return fields + [Field(name, ".", "String", text, *gas, example) for name, text, example in HGVS_FIELDS]
+
+
+def gene_fields(source: str, version: str) -> list[Field]:
+    """Those that need the gene models of this source."""
+    return [Field(name, ".", "String", text, source, version, example) for name, text, example in GENE_FIELDS]
+
+
 def _is_ours(line: bytes) -> bool:
     match = DECLARED.match(line)
-    return line.startswith(b"##gas_") or bool(match and match[1] == b"INFO" and is_ours(match[2]))
+    written = line.startswith(b"##gas_") and not line.startswith(LIFTOVER)  # which stays true of the records
+    return written or bool(match and match[1] == b"INFO" and is_ours(match[2]))
 
 
 def _declarations(kind: bytes, names: list[bytes], types: dict[bytes, bytes]) -> list[bytes]:

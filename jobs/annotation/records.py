@@ -5,6 +5,7 @@ import re
 from .errors import quoted
 
 MAX_POS = (1 << 29) - 1  # the largest position that a .tbi index holds
+CONTROL = bytes(range(9)) + bytes(range(11, 32)) + b"\x7f"
 
 _BASES = rb"[ACGTNRYSWKMBDHVacgtnryswkmbdhv]+"
 _ALT = (
@@ -14,7 +15,11 @@ _ALT = (
     rb"|D\d+|I[ACGTN]+)"  # VCF 3.3: D2 deletes two bases, IAC inserts AC
 )
 _COLUMNS = {
-    "CHROM": (rb"[^\t ]+", "a contig name without spaces"),
+    # VCF 4.5, 1.4.7: what a ##contig line can hold
+    "CHROM": (
+        rb"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*",
+        "a contig name without spaces, commas, quotes, brackets or letters beyond ASCII",
+    ),
     "POS": (rb"\d{1,9}", f"a whole number from 0 to {MAX_POS:,}"),
     "ID": (rb"[^\t]+", "an identifier or '.'"),
     "REF": (_BASES, "bases (A, C, G, T, N)"),
@@ -32,6 +37,7 @@ _COLUMNS = {
 _RULES = {name: (re.compile(rule), expected) for name, (rule, expected) in _COLUMNS.items()}
 CHROM, REF, ALT, QUAL = (_RULES[name][0] for name in ("CHROM", "REF", "ALT", "QUAL"))
 _END = re.compile(rb"(?:^|;)END=(\d{9,})")
+_CONTROL = re.compile(b"[%b]" % CONTROL)
 _PLAIN = re.compile(rb"[ACGTNacgtn]+")
 
 
@@ -51,6 +57,12 @@ def fault_of(line: bytes, number: int, columns: int) -> str:
         for (name, (rule, expected)), value in zip(_RULES.items(), fields, strict=False)
         if not rule.fullmatch(value) or (name == "POS" and int(value) > MAX_POS)
     ]
+    if not faults and (found := _CONTROL.search(line)):
+        faults.append(f"there is a control character (byte {found[0][0]:#04x}), expected text")
+    if re.fullmatch(rb"0\d+", fields[1]):
+        faults.append(
+            f"POS is {quoted(fields[1])}, expected no zeros before the number: some programs take it as octal"
+        )
     if end := late_end(fields[7]):
         faults.append(f"END is {quoted(end)}, expected at most {MAX_POS:,}")
     if columns > 8 and not fields[8]:
@@ -75,23 +87,24 @@ def is_plain(allele: bytes) -> bool:
 
 def trimmed(pos: int, ref: bytes, alt: bytes) -> tuple[int, bytes, bytes]:
     """The same change without the bases that both alleles share, first at the end, then at the start."""
-    while ref and alt and ref[-1:] == alt[-1:]:
-        ref, alt = ref[:-1], alt[:-1]
-    shared = 0
-    while shared < min(len(ref), len(alt)) and ref[shared] == alt[shared]:
+    end, alt_end = len(ref), len(alt)
+    while end and alt_end and ref[end - 1] == alt[alt_end - 1]:
+        end, alt_end = end - 1, alt_end - 1
+    shared, shorter = 0, min(end, alt_end)
+    while shared < shorter and ref[shared] == alt[shared]:
         shared += 1
-    return pos + shared, ref[shared:], alt[shared:]
+    return pos + shared, ref[shared:end], alt[shared:alt_end]
 
 
 def left_aligned(start: int, ref: bytes, alt: bytes, sequence: bytes | memoryview | None) -> tuple[int, bytes, bytes]:
     """An insertion or deletion, trimmed, moved as far left as the sequence allows; without anchor base, 0-based.
 
-    After Tan, Abecasis and Kang 2015 (doi:10.1093/bioinformatics/btv112), but for the anchor. Without a sequence
-    the change stays where it is.
+    After Tan, Abecasis and Kang 2015 (doi:10.1093/bioinformatics/btv112), but for the anchor. Without a sequence, or
+    beyond its ends, the change stays where it is.
     """
     start, ref, alt = trimmed(start, ref, alt)
     moved = ref or alt
-    if sequence is None or (ref and alt) or not moved:
+    if sequence is None or (ref and alt) or not moved or not 0 < start <= len(sequence):
         return start, ref, alt
     while start and sequence[start - 1] == moved[-1]:
         moved = moved[-1:] + moved[:-1]

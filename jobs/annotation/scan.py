@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .annotator import Mismatch, Tally
+from .annotator import Mismatch
 from .block import Block, Skipped
+from .builds import of_another_build
 from .errors import MAX_FAULTS, AnnotationError, quoted
 from .header import Header
 from .reference import Reference
+from .tabix import Span
+from .tally import Tally
 
-MAX_MISMATCH_SHARE = 0.10
-MIN_MISMATCHES = 5
 MAX_NAMES = 100_000
 _INFO_KEY = re.compile(rb";([^=;]+=?)")
 
@@ -26,9 +27,9 @@ class Names:
 
     @classmethod
     def of(cls, block: Block) -> "Names":
-        formats = set(block.column(8)) if block.starts.shape[1] > 8 else set()
+        formats = block.distinct(8) if block.starts.shape[1] > 8 else set()
         info = b";" + b";".join(block.column(7))
-        return cls(set(_INFO_KEY.findall(info)), formats, set(block.column(6)))
+        return cls(set(_INFO_KEY.findall(info)), formats, block.distinct(6))
 
     def add(self, other: "Names") -> None:
         self.info |= other.info
@@ -49,6 +50,8 @@ class Piece:
     blank: int
     tally: Tally = field(default_factory=Tally)
     mismatch: Mismatch | None = None
+    written: int = 0  # lines of the result
+    spans: list[Span] | None = field(default_factory=list)
 
     @classmethod
     def of(cls, block: Block) -> "Piece":
@@ -70,6 +73,9 @@ class Scan:
     blank_lines: int = 0
     skipped: int = 0
     faults: list[str] = field(default_factory=list)
+    mends: list[str] = field(default_factory=list)
+    haplotypes: int = 0  # records that do something else on a haplotype
+    unanswered: int = 0  # records of which csq could not say
     names: Names = field(default_factory=Names)
     tally: Tally = field(default_factory=Tally)
     mismatch: Mismatch | None = None
@@ -138,7 +144,7 @@ class Scan:
             raise AnnotationError("no_records", "The file has a header and no record; there is nothing to annotate.")
         mismatches, checked = self.tally.not_annotated["ref_mismatch"], self.tally.ref_checked
         found = self.mismatch
-        if found and mismatches >= MIN_MISMATCHES and mismatches > MAX_MISMATCH_SHARE * checked:
+        if found and of_another_build(mismatches, checked):
             count = f"REF differs from the reference in {mismatches:,} of {checked:,} records"
             has = quoted(found.expected) if found.expected else "no such position"
             line = f"line {found.line}, " if found.line else ""

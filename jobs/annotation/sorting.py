@@ -9,15 +9,15 @@ from pathlib import Path
 from .block import Block
 
 RUN = 8 << 20  # bytes of text; as Python objects up to ten times that, for short lines
-MERGED_BLOCK = 4 << 20
+MERGED_BLOCK = 1 << 20
 
 Keyed = tuple[int, int, bytes]
 PLACE = itemgetter(0, 1)
 
 
-def sorted_texts(blocks: Iterable[Block], folder: Path) -> Iterator[bytes]:
-    """The same lines by contig, in order of appearance, then POS; lines of one position stay in their order."""
-    ranks: dict[bytes, int] = {}
+def sorted_texts(blocks: Iterable[Block], folder: Path, contigs: Iterable[bytes] = ()) -> Iterator[bytes]:
+    """The same lines by contig, as in `contigs` and then in order of appearance, then POS; those of one position stay."""
+    ranks = {name: rank for rank, name in enumerate(dict.fromkeys(contigs))}
     runs = []
     with contextlib.ExitStack() as stack:
         for number, run in enumerate(_runs(blocks, ranks)):

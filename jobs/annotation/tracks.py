@@ -2,86 +2,74 @@
 
 The intervals of a track are compiled into disjoint segments, each with the set of intervals that cover it, so that a
 look-up is one binary search however deeply they overlap. Alleles are sorted by position and allele. Positions are
-0-based, spans half-open. `compile_*` make the arrays when a reference is built; the classes answer from them.
+0-based, spans half-open. `reference/intervals.py` and `reference/alleles.py` make the arrays when a reference is built.
+
+Variants come in the order of the contig, so that neighbours mostly have the same text: it is made once for each run of
+them. Nothing that was looked up is kept, so that memory does not grow with the file.
 """
 
-import bisect
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from .reference.arrays import Array, Arrays, texts
-
-Interval = tuple[int, int, tuple[bytes, ...]]
-Allele = tuple[int, bytes, bytes, tuple[bytes, ...]]
+from .reference.arrays import Array, Arrays
 
 _BASE = {b"A": 0, b"C": 1, b"G": 2, b"T": 3}
-_PREFIX = b"rs"
 
 
-class Spans(NamedTuple):
+class Spans:
     """What some variants change: bases first..last, or with `gap` the place between these two neighbours."""
 
-    first: Array
-    last: Array
-    gap: Array
+    def __init__(self, first: Array, last: Array, gap: Array) -> None:
+        self.first, self.last, self.gap = first, last, gap
+
+    @cached_property
+    def wide(self) -> Array:
+        """The variants that are more than one base."""
+        return np.flatnonzero(self.first != self.last)
 
 
-def compile_intervals(intervals: list[Interval], fields: list[bytes], overlap: bytes | None = None) -> Arrays:
-    """The arrays of an interval track; empty values are left out of the text.
+class Column(NamedTuple):
+    """A text for each variant (object[n], bytes), and which of them are not empty (bool[n])."""
 
-    breaks      int32, where each segment starts; the first is 0
-    sets        uint32, the set of each segment; 0 is empty
-    members     uint32, the intervals of each set, in ascending order; set_at (uint32) says where a set's start
-    start, end  int32, of the intervals
-    value       text, the values of an interval as INFO text; a text X has its offsets in X_at
-    set         text, the INFO text of each set
-    """
-    intervals = sorted(intervals, key=lambda interval: interval[:2])
-    breaks, sets = _segments(intervals)
-    numbers = {(): 0} | dict.fromkeys(sets, 0)
-    numbers = {found: number for number, found in enumerate(numbers)}
-    values = [interval[2] for interval in intervals]
-    joined: dict[tuple[bytes, ...], int] = {}
-    value_of = [joined.setdefault(value, len(joined)) for value in values]
-    set_texts = [
-        info_text([values[member] for member in found], fields, overlap, [100] * len(found)) for found in numbers
-    ]
-    value_at, value = texts([b"\t".join(value) for value in joined])
-    text_at, text = texts(set_texts)
-    return {
-        "breaks": np.array(breaks, np.int32),
-        "sets": np.array([numbers[found] for found in sets], np.uint32),
-        "set_at": np.cumsum([0, *map(len, numbers)]).astype(np.uint32),
-        "members": np.array([member for found in numbers for member in found], np.uint32),
-        "start": np.array([interval[0] for interval in intervals], np.int32),
-        "end": np.array([interval[1] for interval in intervals], np.int32),
-        "value_of": np.array(value_of, np.uint32),
-        "value_at": value_at,
-        "value": value,
-        "text_at": text_at,
-        "text": text,
-    }
+    texts: Array
+    filled: Array
+
+    @classmethod
+    def empty(cls, size: int) -> "Column":
+        texts = np.empty(size, object)
+        texts[:] = b""
+        return cls(texts, np.zeros(size, bool))
+
+    @classmethod
+    def of_runs(cls, numbers: Array, read: Callable[[Array], list[bytes]]) -> "Column":
+        """The texts that `read` has for these numbers; it is asked once for each run of equal ones."""
+        starts = np.flatnonzero(np.concatenate([[True], numbers[1:] != numbers[:-1]]))
+        texts = np.array([*read(numbers[starts]), None])[:-1]  # None: an array of objects, whatever their lengths
+        counts = np.diff(starts, append=len(numbers))
+        return cls(np.repeat(texts, counts), np.repeat(texts.astype(bool), counts))
+
+    def put(self, rows: Array, texts: list[bytes] | bytes) -> None:
+        """Puts texts, or one, that are not empty in some rows."""
+        self.texts[rows] = texts
+        self.filled[rows] = True
 
 
-def _segments(intervals: list[Interval]) -> tuple[list[int], list[tuple[int, ...]]]:
-    """Where segments start, and the intervals that cover each."""
-    changes: dict[int, tuple[list[int], list[int]]] = {0: ([], [])}
-    for number, (start, end, _) in enumerate(intervals):
-        changes.setdefault(start, ([], []))[0].append(number)
-        changes.setdefault(end, ([], []))[1].append(number)
-    breaks, sets, active = [], [], list[int]()
-    for position in sorted(changes):
-        begun, ended = changes[position]
-        for number in ended:
-            del active[bisect.bisect_left(active, number)]
-        for number in begun:
-            bisect.insort(active, number)
-        breaks.append(position)
-        sets.append(tuple(active))
-    return breaks, sets
+class Texts:
+    """A text array: texts by number."""
+
+    def __init__(self, arrays: Arrays, name: str) -> None:
+        self.at, self.text = arrays[f"{name}_at"], arrays[name].data
+
+    def __getitem__(self, number: int) -> bytes:
+        return self.text[int(self.at[number]) : int(self.at[number + 1])].tobytes()
+
+    def of(self, numbers: Array) -> list[bytes]:
+        text, starts, stops = self.text, self.at[numbers].tolist(), self.at[numbers + 1].tolist()
+        return [text[start:stop].tobytes() for start, stop in zip(starts, stops, strict=True)]
 
 
 def info_text(
@@ -107,102 +95,74 @@ class IntervalTrack:
     """Answers which intervals of one track variants overlap."""
 
     def __init__(self, arrays: Arrays, name: str, fields: list[bytes], overlap: bytes | None = None) -> None:
-        prefix = f"{name}/"
-        own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+        own = _own(arrays, name)
         self.arrays, self.fields, self.overlap = own, fields, overlap
         self.breaks, self.sets = own["breaks"], own["sets"]
-        self._texts: dict[int, bytes] = {}
+        self.texts, self._values = Texts(own, "text"), Texts(own, "value")
 
-    def append(self, spans: Spans, ours: list[bytes]) -> Array:
-        """Appends the INFO text of each variant to `ours`; returns which of them (rows) got some."""
-        first, several = self.locate(spans)
-        numbers = self.sets[first]
-        numbers[several] = 0
-        rows = np.flatnonzero(numbers)
-        known = self._texts
-        for row, number in zip(rows.tolist(), numbers[rows].tolist(), strict=True):
-            text = known.get(number)
-            if text is None:
-                text = known[number] = self._text(number)
-            ours[row] += text
-        return self._append_several(spans, several, ours, rows)
+    def column(self, spans: Spans) -> Column:
+        """The INFO text of each variant; there is at least one."""
+        first, last = self._segments(spans)
+        column = Column.of_runs(self.sets[first], self.texts.of)
+        for row in spans.wide[first[spans.wide] != last[spans.wide]].tolist():
+            text = self._across(spans, row, int(first[row]), int(last[row]))
+            column.texts[row], column.filled[row] = text, bool(text)
+        return column
 
-    def _append_several(self, spans: Spans, several: Array, ours: list[bytes], rows: Array) -> Array:
-        found = []
-        for row in several.tolist():
-            first, last = int(spans.first[row]), int(spans.last[row])
-            if members := self.members(first, last, gap=bool(spans.gap[row])):
-                ours[row] += self._joined(members, first, last)
-                found.append(row)
-        return np.sort(np.concatenate([rows, np.array(found, rows.dtype)])) if found else rows
+    def overlapped(self, spans: Spans) -> list[int]:
+        """The intervals that any of the variants overlaps, in ascending order."""
+        first, last = self._segments(spans)
+        numbers = set(np.unique(self.sets[first]).tolist())
+        for row in np.flatnonzero(first != last).tolist():
+            numbers.update(self.sets[first[row] : last[row] + 1].tolist())
+        return sorted(set().union(*map(self._members, numbers)))
 
-    def locate(self, spans: Spans) -> tuple[Array, Array]:
-        """The segment of each first base, and the rows that reach into another segment."""
-        first = np.searchsorted(self.breaks, spans.first, "right") - 1
-        last = np.searchsorted(self.breaks, spans.last, "right") - 1
-        return np.maximum(first, 0), np.flatnonzero(first != last)
+    def values(self, interval: int) -> list[bytes]:
+        """The values of one interval, one for each field."""
+        return self._values[int(self.arrays["value_of"][interval])].split(b"\t")
 
-    def members(self, first: int, last: int, *, gap: bool = False) -> list[int]:
-        """The intervals that overlap first..last, or that the gap between the two lies in, in ascending order."""
-        low = max(int(np.searchsorted(self.breaks, first, "right")) - 1, 0)
-        high = max(int(np.searchsorted(self.breaks, last, "right")) - 1, 0)
-        sets = [self.members_of(int(number)) for number in np.unique(self.sets[low : high + 1])]
-        if gap:
-            inside = set(self.members_of(int(self.sets[low]))) & set(self.members_of(int(self.sets[high])))
-            return sorted(inside)
-        return sorted(set().union(*sets))
+    def _segments(self, spans: Spans) -> tuple[Array, Array]:
+        """The segments of first and last bases. Only the breaks between the outermost bases are searched."""
+        ends = np.array([spans.first.min(), spans.last.max()]).astype(self.breaks.dtype)
+        low, high = np.searchsorted(self.breaks, ends, "right")
+        low = max(int(low), 1)  # the first segment starts at 0
+        near = self.breaks[low:high].astype(np.int64)
+        first = low - 1 + np.searchsorted(near, spans.first, "right")
+        last = first.copy()
+        last[spans.wide] = low - 1 + np.searchsorted(near, spans.last[spans.wide], "right")
+        return first, last
 
-    def members_of(self, number: int) -> list[int]:
+    def _across(self, spans: Spans, row: int, low: int, high: int) -> bytes:
+        """The text of a variant that reaches from one segment into another."""
+        numbers = dict.fromkeys(self.sets[low : high + 1].tolist())
+        if spans.gap[row]:
+            both = set(self._members(int(self.sets[low]))) & set(self._members(int(self.sets[high])))
+            return self._joined(sorted(both))
+        numbers.pop(0, None)
+        if self.overlap:
+            members = sorted(set().union(*map(self._members, numbers)))
+            return self._joined(members, self._shares(members, int(spans.first[row]), int(spans.last[row])))
+        if len(numbers) < 2:
+            return self.texts[min(numbers, default=0)]
+        return self._joined(sorted(set().union(*map(self._members, numbers))))
+
+    def _members(self, number: int) -> list[int]:
         """The intervals of a set."""
         at = self.arrays["set_at"]
         members: list[int] = self.arrays["members"][at[number] : at[number + 1]].tolist()
         return members
 
-    def values(self, interval: int) -> list[bytes]:
-        """The values of one interval, one for each field."""
-        return _slice(self.arrays, "value", int(self.arrays["value_of"][interval])).split(b"\t")
+    def _shares(self, members: list[int], first: int, last: int) -> list[float]:
+        """How many per cent of bases first..last each interval covers."""
+        start, end = self.arrays["start"][members], self.arrays["end"][members]
+        covered: list[float] = (
+            100 * (np.minimum(end, last + 1) - np.maximum(start, first)) / (last + 1 - first)
+        ).tolist()
+        return covered
 
-    def _text(self, number: int) -> bytes:
-        return _slice(self.arrays, "text", number)
-
-    def _joined(self, members: list[int], first: int, last: int) -> bytes:
-        shares = []
-        if self.overlap:
-            start, end = self.arrays["start"][members], self.arrays["end"][members]
-            shares = (100 * (np.minimum(end, last + 1) - np.maximum(start, first)) / (last + 1 - first)).tolist()
+    def _joined(self, members: list[int], shares: Sequence[float] | None = None) -> bytes:
+        shares = [100] * len(members) if shares is None else shares
         return info_text([self.values(member) for member in members], self.fields, self.overlap, shares)
-
-
-def compile_alleles(records: list[Allele]) -> Arrays:
-    """The arrays of an allele track; records of the same allele are merged, their values joined by '&'.
-
-    key         int64, sorted: position << 32 | code of REF and ALT
-    long, long_at   REF>ALT of the alleles that are no SNV, whose code is a checksum; long_row (int64) are their rows
-    N/number    int64, when all values of field N are rs numbers (0 for none); else
-    N/id        uint32 of the text N/value (0 is empty)
-    """
-    merged: dict[tuple[int, bytes, bytes], list[tuple[bytes, ...]]] = {}
-    for position, ref, alt, values in records:
-        merged.setdefault((position, ref, alt), []).append(values)
-    keyed = sorted((allele_key(*allele), *allele[1:], values) for allele, values in merged.items())
-    arrays = {"key": np.array([row[0] for row in keyed], np.int64)}
-    long = [row for row, (key, *_) in enumerate(keyed) if key >> 31 & 1]
-    arrays["long_row"] = np.array(long, np.int64)
-    arrays["long_at"], arrays["long"] = texts([keyed[row][1] + b">" + keyed[row][2] for row in long])
-    for field in range(len(records[0][3]) if records else 0):
-        column = [b"&".join(dict.fromkeys(v[field] for v in values if v[field])) for *_, values in keyed]
-        arrays |= {f"{field}/{name}": array for name, array in _column(column).items()}
-    return arrays
-
-
-def _column(values: list[bytes]) -> Arrays:
-    """An allele track's values of one field: as numbers when all are rs numbers, else as texts."""
-    if all(not value or (value.startswith(_PREFIX) and value[2:].isdigit()) for value in values):
-        return {"number": np.array([int(value[2:] or 0) for value in values], np.int64)}
-    numbers = {b"": 0} | dict.fromkeys(values, 0)
-    numbers = {value: number for number, value in enumerate(numbers)}
-    at, text = texts(list(numbers))
-    return {"id": np.array([numbers[value] for value in values], np.uint32), "value_at": at, "value": text}
 
 
 def allele_key(position: int, ref: bytes, alt: bytes) -> int:
@@ -216,56 +176,53 @@ class AlleleTrack:
     """Answers which alleles of one track variants are equal to."""
 
     def __init__(self, arrays: Arrays, name: str, fields: int) -> None:
-        prefix = f"{name}/"
-        self.arrays = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+        self.arrays = _own(arrays, name)
         self.key = self.arrays["key"]
-        self._readers = [self._reader(field) for field in range(fields)]
+        self._long = Texts(self.arrays, "long")
+        self._texts = [
+            Texts(self.arrays, f"{field}/value") if f"{field}/value" in self.arrays else None for field in range(fields)
+        ]
 
     def find(self, keys: Array, alleles: Callable[[int], bytes]) -> tuple[Array, Array]:
         """Which of the keys are there (indices into `keys`), and in which rows.
 
         `alleles` gives REF>ALT of a key that is no SNV's: equal checksums may be of other alleles.
         """
-        if not len(self.key):
+        if not len(self.key) or not len(keys):
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        rows = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
-        hits = np.flatnonzero(self.key[rows] == keys)
-        rows = rows[hits]
-        for place in np.flatnonzero(keys[hits] >> 31 & 1).tolist():
-            rows[place] = self._row_of(int(rows[place]), alleles(int(hits[place])))
+        low, high = np.searchsorted(self.key, [keys.min(), keys.max() + 1])
+        near = self.key[low : max(high, low + 1)]
+        rows = np.minimum(np.searchsorted(near, keys), len(near) - 1)
+        hits = np.flatnonzero(near[rows] == keys) if len(near) else np.empty(0, np.int64)
+        rows = low + rows[hits]
+        places = np.flatnonzero(keys[hits] >> 31 & 1)
+        numbers = np.searchsorted(self.arrays["long_row"], rows[places])
+        for place, number, known in zip(places.tolist(), numbers.tolist(), self._long.of(numbers), strict=True):
+            if known != (allele := alleles(int(hits[place]))):
+                rows[place] = self._row_of(int(rows[place]), number, allele)
         found = rows >= 0
         return hits[found], rows[found]
 
-    def _row_of(self, row: int, allele: bytes) -> int:
-        key = self.key[row]
-        while row < len(self.key) and self.key[row] == key:
-            at = int(np.searchsorted(self.arrays["long_row"], row))
-            if _slice(self.arrays, "long", at) == allele:
-                return row
-            row += 1
+    def _row_of(self, row: int, number: int, allele: bytes) -> int:
+        """The row of an allele from `row` on, whose key others have too; `number` is that of its text."""
+        for step in range(1, len(self.key) - row):
+            if self.key[row + step] != self.key[row]:
+                break
+            if self._long[number + step] == allele:
+                return row + step
         return -1
 
-    def value(self, field: int, row: int) -> bytes:
-        """A field of one row, empty when it has none."""
-        return self._readers[field](row)
-
-    def _reader(self, field: int) -> Callable[[int], bytes]:
+    def values(self, field: int, rows: Array) -> list[bytes]:
+        """A field of some rows; empty where it has none."""
+        texts = self._texts[field]
         if (numbers := self.arrays.get(f"{field}/number")) is not None:
-            return lambda row: b"rs%d" % numbers[row] if numbers[row] else b""
-        if f"{field}/id" not in self.arrays:  # a contig without records of this track
-            return lambda _row: b""
-        ids = self.arrays[f"{field}/id"]
-        known: dict[int, bytes] = {}
-
-        def read(row: int) -> bytes:
-            number = int(ids[row])
-            if (value := known.get(number)) is None:
-                value = known[number] = _slice(self.arrays, f"{field}/value", number)
-            return value
-
-        return read
+            known = numbers[rows].tolist()
+            return [b"rs%d" % number if number > 0 else texts[-number] if number and texts else b"" for number in known]
+        if texts is None:  # a contig without records of this track
+            return [b""] * len(rows)
+        return texts.of(self.arrays[f"{field}/id"][rows])
 
 
-def _slice(arrays: Arrays, name: str, number: int) -> bytes:
-    at = arrays[f"{name}_at"]
-    return arrays[name][int(at[number]) : int(at[number + 1])].tobytes()
+def _own(arrays: Arrays, name: str) -> Arrays:
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

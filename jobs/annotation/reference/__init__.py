@@ -19,12 +19,14 @@ import numpy as np
 
 from jobs.annotation.errors import AnnotationError
 from jobs.annotation.fields import Field
+from jobs.annotation.hgvs import Transcripts
 from jobs.annotation.tracks import AlleleTrack, IntervalTrack
 
 from . import arrays
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 DEFAULTS = ("GRCh38", "rCRS")
+FORMAT = 3  # of the built files; raise it when they change
 OPEN_CONTIGS = 2  # kept in reach at a time: memory grows with the largest contig, not with their number
 
 
@@ -135,6 +137,11 @@ class ContigData:
         furthest = np.maximum.accumulate(end)
         return np.maximum.accumulate(np.where(end == furthest, np.arange(len(end)), 0))
 
+    def transcripts(self, genes: list[int]) -> Transcripts:
+        """The transcripts of some genes. Only for a contig that has bases."""
+        assert self.bases is not None
+        return Transcripts(self.arrays, genes, self.bases, self.contig.genetic_code)
+
     def gff(self, genes: list[int]) -> bytes:
         """The GFF3 lines of some genes."""
         at = self.arrays["gene/gff_at"]
@@ -206,6 +213,13 @@ def _load(folder: Path) -> Reference:
     """Read once for each version, so that a warm process has it ready."""
     text = (folder / "reference.toml").read_bytes()
     facts = tomllib.loads(text.decode())
+    if facts.get("format") != FORMAT:
+        raise AnnotationError(
+            "reference_missing",
+            f"The reference {facts['name']} has the format {facts.get('format')} of another version of GAS, where this "
+            f"one reads {FORMAT}. Build it again: python manage.py reference install {facts['name']}, or for one of "
+            "your own: python manage.py reference build DIR",
+        )
     bases_at = _fasta_index(folder / "genome.fa.fai")
     contigs: list[Contig] = []
     aliases: dict[bytes, Contig] = {}

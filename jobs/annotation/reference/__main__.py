@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.annotation.errors import AnnotationError
 
-from . import default, installed, root
+from . import chains, default, installed, load, root
 from .build import build
 from .declaration import FILE_NAME
 from .install import add_install, run_install
@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         "list": _list,
         "install": run_install,
         "build": _build,
+        "chain": _chain,
         "verify": _verify,
         "remove": _remove,
         "install-default": _install_default,
@@ -40,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     add_install(commands)
     command = commands.add_parser("build", help="build a reference from local files")
     command.add_argument("folder", type=Path, metavar="DIR", help=f"the folder of its {FILE_NAME} and files")
+    command = commands.add_parser("chain", help="add a chain file, along which files of another build are lifted over")
+    command.add_argument("file", type=Path, metavar="FILE", help="a UCSC chain file, plain or gzip")
+    command.add_argument("--to", required=True, metavar="NAME", help="the installed reference that it leads to")
+    command.add_argument(
+        "--from", dest="build", metavar="BUILD", help="such as GRCh37 (default: what its lengths tell)"
+    )
     command = commands.add_parser("verify", help="compare the files of a reference with their digests")
     command.add_argument("name", nargs="?", metavar="NAME", help="one reference; all when left out")
     command = commands.add_parser("remove", help="remove a reference")
@@ -59,11 +66,19 @@ def _list(_options: argparse.Namespace) -> int:
         current = root() / name / "current"
         facts = tomllib.loads((current / FILE_NAME).read_text())
         _say(f"{name}\t{current.resolve().name}\t{facts.get('description', '')}")
+        for chain in chains.installed(load(name)).values():
+            _say(f"\t\tlifts over from {chain.build}, along {chain.name}")
     return 0
 
 
 def _build(options: argparse.Namespace) -> int:
     _say(f"Built: {build(options.folder, root(), _say)}")
+    return 0
+
+
+def _chain(options: argparse.Namespace) -> int:
+    added = chains.add(load(options.to), options.file, options.build)
+    _say(f"Files of {added.build} can be lifted over to {options.to}, along {added.name}.")
     return 0
 
 

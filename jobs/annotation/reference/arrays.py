@@ -7,8 +7,10 @@ the arrays, each at its offset from the end of that line and aligned to 64 bytes
 import json
 import math
 import mmap
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,11 +20,27 @@ Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
 
 
-def save(path: Path, arrays: Arrays) -> None:
+class Stored(NamedTuple):
+    """An array of one dimension that fills a file, and is copied from there without passing through memory."""
+
+    path: Path
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        return self.path.stat().st_size
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self.nbytes // self.dtype.itemsize,)
+
+
+def save(path: Path, arrays: Mapping[str, Array | Stored]) -> None:
     """Writes the arrays in the order of their names, so that equal arrays give equal files."""
-    table, offset = {}, 0
+    table: dict[str, tuple[str, tuple[int, ...], int]] = {}
+    offset = 0
     for name, array in sorted(arrays.items()):
-        table[name] = [array.dtype.str, array.shape, offset]
+        table[name] = (array.dtype.str, array.shape, offset)
         offset = _aligned(offset + array.nbytes)
     head = json.dumps(table, separators=(",", ":")).encode()
     with path.open("wb") as file:
@@ -30,7 +48,11 @@ def save(path: Path, arrays: Arrays) -> None:
         start = file.tell()
         for name, array in sorted(arrays.items()):
             file.write(b"\0" * (start + table[name][2] - file.tell()))
-            file.write(np.ascontiguousarray(array).tobytes())
+            if isinstance(array, Stored):
+                with array.path.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+            else:
+                file.write(np.ascontiguousarray(array).tobytes())
 
 
 def load(path: Path) -> Arrays:

@@ -5,12 +5,17 @@ nobody reads half a reference, and the version before is removed. Equal sources 
 """
 
 import fcntl
+import functools
 import gc
 import hashlib
 import mmap
+import multiprocessing
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,18 +24,17 @@ from typing import Any
 import numpy as np
 
 from jobs.annotation import far
+from jobs.annotation.builds import of_another_build
 from jobs.annotation.errors import AnnotationError, from_os_error
-from jobs.annotation.records import left_aligned
-from jobs.annotation.tracks import Allele, Interval, compile_alleles, compile_intervals
 
-from . import _load, arrays, genome, toml
+from . import FORMAT, _load, arrays, chains, genome, toml
+from .allele_files import AlleleSpool
 from .declaration import FILE_NAME, SOURCE_FAULT, Contig, Declaration, Track, read, usual_aliases, usual_code
 from .gene_models import GeneModels, parse
+from .intervals import Interval, compile_intervals
 from .source_files import rows
 from .spool import Spool, spool_genes, spool_track
-
-FORMAT = 1  # of the built files; raise it when they change
-MISMATCHES = 5, 0.1  # so many REF alleles, and such a share, show that a track is of another build
+from .transcripts import compile_transcripts
 
 Log = Callable[[str], None]
 
@@ -48,7 +52,10 @@ def build(source: Path, root: Path, log: Log | None = None) -> Path:
         work = Path(tempfile.mkdtemp(prefix=".building-", dir=versions))
         try:
             _Builder(declaration, work, log or _silent).run()
-            return _switch(work, versions)
+            built = _switch(work, versions)
+            for chain in declaration.chains:
+                chains.add(_load(built), chain.file, chain.build, chain.facts)
+            return built
         except OSError as error:
             raise from_os_error(error, f"the reference {declaration.name}") from error
         finally:
@@ -103,6 +110,7 @@ class _Sources:
 
     genes: Spool | None
     tracks: dict[str, Spool]
+    alleles: dict[str, AlleleSpool]
     gene_tables: dict[str, dict[bytes, list[tuple[bytes, ...]]]]
 
 
@@ -112,32 +120,32 @@ class _Builder:
     def __init__(self, declaration: Declaration, work: Path, log: Log) -> None:
         self.declaration, self.work, self.log = declaration, work, log
         self.scratch = work / "scratch"
+        self.sequences: dict[str, genome.Sequence] = {}
         self.names = {alias: contig.name for contig in declaration.contigs for alias in (contig.name, *contig.aliases)}
-        self.mismatches: dict[str, list[int]] = {}
 
     def run(self) -> None:
-        sequences = self._genome()
-        contigs = self._contigs(sequences)
+        self._genome()
+        contigs = self._contigs()
         with uncollected():
             sources = self._sources()
-            for contig in contigs:
-                self._contig(contig, sequences.get(contig.name), sources)
-        self._check_builds()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+            for told in _side_by_side(self, contigs, sources):
+                for sentence in told:
+                    self.log(sentence)
         self._write_manifest(contigs)  # needed to ask csq; written again with the final digests
-        if sources.genes:
-            self._probe(sequences.keys())
+        for contig in contigs:
+            self._complete(contig.name, sources)
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self._write_manifest(contigs, digests=True)
 
-    def _genome(self) -> dict[str, genome.Sequence]:
-        if not self.declaration.fasta:
-            return {}
-        self.log(f"Reading {self.declaration.fasta.name}.")
-        sequences = genome.write(self.declaration.fasta, self.work, lambda name: self.names.get(name, name))
-        return {sequence.name: sequence for sequence in sequences}
+    def _genome(self) -> None:
+        if self.declaration.fasta:
+            self.log(f"Reading {self.declaration.fasta.name}.")
+            found = genome.write(self.declaration.fasta, self.work, lambda name: self.names.get(name, name))
+            self.sequences = {sequence.name: sequence for sequence in found}
 
-    def _contigs(self, sequences: dict[str, genome.Sequence]) -> list[Contig]:
+    def _contigs(self) -> list[Contig]:
         """All contigs, declared or only in the FASTA, with length and MD5. Raises AnnotationError when they differ."""
+        sequences = self.sequences
         declared = {contig.name: contig for contig in self.declaration.contigs}
         contigs, faults = [], []
         for name in [*declared, *(name for name in sequences if name not in declared)]:
@@ -169,7 +177,7 @@ class _Builder:
         return self.names.get(name.decode(errors="replace"))
 
     def _sources(self) -> _Sources:
-        sources = _Sources(None, {}, {})
+        sources = _Sources(None, {}, {}, {})
         if self.declaration.genes:
             self.log(f"Reading genes from {self.declaration.genes.name}.")
             sources.genes = spool_genes(self.declaration.genes, self.scratch / "genes", self._name_of)
@@ -181,42 +189,58 @@ class _Builder:
                 for row in rows(track):
                     table.setdefault(row.contig, []).append(row.values)
                 sources.gene_tables[track.name] = table
+            elif track.kind == "allele":
+                sources.alleles[track.name] = alleles = AlleleSpool(
+                    track, self.scratch / f"track{number}", self._name_of, self._bases
+                )
+                self._check_alleles(alleles, track.file)
             else:
                 spool = spool_track(track, self.scratch / f"track{number}", self._name_of)
                 self._check_spool(spool, track.file, "no entry")
                 sources.tracks[track.name] = spool
         return sources
 
-    def _check_spool(self, spool: Spool, file: Path, nothing: str) -> None:
+    def _check_alleles(self, spool: AlleleSpool, file: Path) -> None:
+        """Tells of alleles that were left out; many that differ from the sequence mean another build."""
+        checked, differ = spool.checked, spool.differ
+        if of_another_build(differ, checked):
+            fault = f"{file} is of another build: {differ} of {checked} REF alleles differ from the FASTA file."
+            raise AnnotationError(SOURCE_FAULT, fault)
+        if differ:
+            self.log(f"{file.name}: {differ} alleles whose REF differs from the FASTA file are left out.")
+        if spool.unreadable:
+            self.log(f"{file.name}: {spool.unreadable} records cannot be read and are left out. {spool.fault}")
+        self._check_spool(spool, file, "no allele spelled out in bases")
+
+    def _check_spool(self, spool: Spool | AlleleSpool, file: Path, nothing: str) -> None:
         if spool.strange:
             some = ", ".join(list(spool.strange)[:3])
             self.log(f"{file.name}: {spool.strange.total()} lines on other contigs ({some}...) are left out.")
         if not spool.count:
             raise AnnotationError(SOURCE_FAULT, f"{file} has {nothing} on a contig of this reference.")
 
-    def _contig(self, contig: Contig, sequence: genome.Sequence | None, sources: _Sources) -> None:
-        """Compiles all that is known of a contig into its two files."""
+    def contig(self, contig: Contig, sources: _Sources) -> list[str]:
+        """Compiles genes and intervals of a contig into its two files; what is to be told of it."""
+        told: list[str] = []
         made: dict[str, arrays.Arrays] = {}
         models = None
         if sources.genes:
             models = self._models(contig, sources.genes)
             made |= self._gene_arrays(contig, models)
+            if contig.name in self.sequences:
+                made |= compile_transcripts(models)
             exons = [exon for gene in models.genes for transcript in gene.transcripts for exon in transcript.exons]
             made[""] = far.near(exons)
-        bases = self._bases(sequence) if sequence else None
         for track in self.declaration.tracks:
             if track.kind == "gene":
                 assert models is not None
                 made[track.name] = _intervals_of(track, _gene_table(models, sources.gene_tables[track.name]))
-            elif track.kind == "allele":
+            elif track.kind != "allele":
                 found = sources.tracks[track.name].records(contig.name)
-                made[track.name] = compile_alleles(list(self._alleles(track, found, bases)))
-            else:
-                found = sources.tracks[track.name].records(contig.name)
-                made[track.name] = _intervals_of(track, self._intervals(track, found, contig))
+                made[track.name] = _intervals_of(track, self._intervals(track, found, contig, told))
         named = {f"{track}/{name}".lstrip("/"): array for track, own in made.items() for name, array in own.items()}
         arrays.save(self.work / f"{contig.name}.arrays", named)
-        self.log(f"Built contig {contig.name}.")
+        return [*told, f"Built contig {contig.name}."]
 
     def _models(self, contig: Contig, spool: Spool) -> GeneModels:
         try:
@@ -235,55 +259,43 @@ class _Builder:
         locations = models.locations(contig.promoter, contig.length)
         return {"gene": gene, "location": compile_intervals(locations, [b"GAS_LOCATION", b"GAS_REGION"])}
 
-    def _bases(self, sequence: genome.Sequence) -> memoryview:
+    @functools.lru_cache(maxsize=1)  # noqa: B019 (a builder lives as long as its build)
+    def _bases(self, contig: str) -> memoryview | None:
+        if (sequence := self.sequences.get(contig)) is None:
+            return None
         skipped = sequence.offset % mmap.ALLOCATIONGRANULARITY
         with (self.work / "genome.fa").open("rb") as file:
             size, offset = skipped + sequence.length, sequence.offset - skipped
             return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=offset))[skipped:]
 
-    def _alleles(self, track: Track, found: Iterator[Any], bases: memoryview | None) -> Iterator[Allele]:
-        """Alleles as far left as they go; one whose REF is not in the sequence is left out and counted."""
-        counts = self.mismatches.setdefault(track.name, [0, 0])
-        for start, end, ref, alt, values in found:
-            if bases is not None:
-                counts[0] += 1
-                if bases[start:end] != ref:
-                    counts[1] += 1
-                    continue
-            yield (*left_aligned(start, ref, alt, bases), values)
-
-    def _intervals(self, track: Track, found: Iterator[Any], contig: Contig) -> list[Interval]:
+    def _intervals(self, track: Track, found: Iterator[Any], contig: Contig, told: list[str]) -> list[Interval]:
         assert contig.length is not None
         intervals = [(start, end, values) for start, end, _, _, values in found]
         inside = [interval for interval in intervals if interval[1] <= contig.length]
         if beyond := len(intervals) - len(inside):
-            self.log(f"{track.file.name}: {beyond} entries beyond the end of contig {contig.name} are left out.")
+            told.append(f"{track.file.name}: {beyond} entries beyond the end of contig {contig.name} are left out.")
         return inside
 
-    def _check_builds(self) -> None:
-        """Tells of alleles that differ from the sequence; many mean another build."""
-        for track in self.declaration.tracks:
-            checked, differ = self.mismatches.get(track.name, (0, 0))
-            if differ >= MISMATCHES[0] and differ > MISMATCHES[1] * checked:
-                fault = (
-                    f"{track.file} is of another build: {differ} of {checked} REF alleles differ from the FASTA file."
-                )
-                raise AnnotationError(SOURCE_FAULT, fault)
-            if differ:
-                self.log(f"{track.file.name}: {differ} alleles whose REF differs from the FASTA file are left out.")
-
-    def _probe(self, with_bases: Any) -> None:
-        """Adds what csq says far from exons to the contigs that have bases."""
-        reference = _load(self.work)
-        for contig in reference.contigs:
-            if contig.name in with_bases:
-                path = self.work / f"{contig.name}.arrays"
-                beside = path.with_suffix(".new")
-                arrays.save(beside, arrays.load(path) | far.probe(reference, contig))
-                beside.replace(path)
+    def _complete(self, contig: str, sources: _Sources) -> None:
+        """Adds to a contig's file the alleles, and what csq says far from exons, where there are genes and bases."""
+        path = self.work / f"{contig}.arrays"
+        more: dict[str, arrays.Array | arrays.Stored] = {}
+        for name, spool in sources.alleles.items():
+            more |= {f"{name}/{key}": array for key, array in spool.runs.merged(contig).items()}
+        if sources.genes and contig in self.sequences:
+            reference = _load(self.work)
+            more |= far.probe(reference, reference.aliases[contig.encode()])
+        if more:
+            beside = path.with_suffix(".new")
+            arrays.save(beside, arrays.load(path) | more)
+            beside.replace(path)
+        for stored in more.values():
+            if isinstance(stored, arrays.Stored):
+                stored.path.unlink()
 
     def _write_manifest(self, contigs: list[Contig], *, digests: bool = False) -> None:
         facts = {"format": FORMAT} | self.declaration.facts
+        facts.pop("chains", None)  # they are kept beside the versions
         if "fasta" in facts:
             facts["fasta"] = "genome.fa"
         facts["contigs"] = [_contig_facts(contig) for contig in contigs]
@@ -295,6 +307,31 @@ class _Builder:
             files = sorted(path for path in self.work.iterdir() if path.name != FILE_NAME)
             facts["sha256"] = {path.name: sha256(path) for path in files}
         (self.work / FILE_NAME).write_text(toml.dumps(facts))
+
+
+def _side_by_side(builder: _Builder, contigs: list[Contig], sources: _Sources) -> Iterator[list[str]]:
+    """Compiles the contigs, one in each core at a time; what is to be told of each. It forks."""
+    _sharing["now"] = builder, sources  # the children have it from the fork, too large to be sent
+    cores = min(len(os.sched_getaffinity(0)), len(contigs))
+    try:
+        if cores < 2:
+            yield from map(_compile, contigs)
+            return
+        with ProcessPoolExecutor(cores, multiprocessing.get_context("fork")) as pool:
+            yield from pool.map(_compile, contigs)
+    except BrokenProcessPool as error:
+        fault = "A process that compiled a contig was ended, perhaps for want of memory. Build it again with more."
+        raise AnnotationError("engine_crashed", fault) from error
+    finally:
+        _sharing.clear()
+
+
+_sharing: dict[str, tuple[_Builder, _Sources]] = {}
+
+
+def _compile(contig: Contig) -> list[str]:
+    builder, sources = _sharing["now"]
+    return builder.contig(contig, sources)
 
 
 def _intervals_of(track: Track, intervals: list[Interval]) -> arrays.Arrays:

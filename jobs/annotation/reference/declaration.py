@@ -17,8 +17,9 @@ FILE_NAME = "reference.toml"
 PROMOTER = 500  # bp upstream of a transcript
 KINDS = ("allele", "interval", "proportional", "gene")
 TYPES = ("String", "Integer", "Float")
+FREQUENCIES = ("alt", "minor", "population")
 FORMATS = {".vcf": "vcf", ".bed": "bed", ".gff": "gff", ".gff3": "gff", ".tsv": "tsv", ".txt": "tsv", ".tab": "tsv"}
-BUILT_IN = {"gene", "location", "far"}  # tracks made from the gene models
+BUILT_IN = {"gene", "location", "near", "far", "transcript", "exon"}  # tracks made from the gene models
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _INFO = re.compile(r"GAS_[A-Za-z0-9_.]+")
@@ -47,6 +48,13 @@ class Field:
     id: bool = False
     type: str = "String"
     description: str = ""
+    populations: tuple[bytes, ...] = ()  # of a column like dbSNP's FREQ: the first that has a frequency is taken
+    frequency: str = ""  # and what of it
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the values of equal alleles are joined; of numbers, and the studies of numbers, the first is taken."""
+        return self.type == "String" and not self.populations
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,15 @@ class Track:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """A chain file, and the build that it leads from. `facts` is its table in the declaration, as written."""
+
+    build: str
+    file: Path
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Declaration:
     """A checked declaration. `facts` is the whole file as written; paths are absolute."""
 
@@ -72,6 +89,7 @@ class Declaration:
     facts: dict[str, Any]
     contigs: tuple[Contig, ...]
     tracks: tuple[Track, ...]
+    chains: tuple[Chain, ...]
     fasta: Path | None
     genes: Path | None
     promoter: int
@@ -126,6 +144,7 @@ class _Reader:
             facts=self.facts,
             contigs=tuple(self.contig(table, promoter) for table in self.tables("contigs")),
             tracks=tuple(self.track(table) for table in self.tables("tracks")),
+            chains=tuple(self.chain(table) for table in self.tables("chains")),
             fasta=self.file(self.facts, "the reference", "fasta"),
             genes=self.file(genes, "[genes]", "file", required=bool(genes)),
             promoter=promoter,
@@ -138,6 +157,7 @@ class _Reader:
             self.faults.append("there are neither [[contigs]] nor a fasta file.")
         names = [name for contig in declaration.contigs for name in {contig.name, *contig.aliases}]
         self.unique("contig name or alias", names)
+        self.unique("build of a chain file", [chain.build for chain in declaration.chains])
         self.unique("track", [track.name for track in declaration.tracks])
         infos = [field.info for track in declaration.tracks for field in track.fields if field.info]
         self.unique("INFO field", infos + [track.overlap for track in declaration.tracks if track.overlap])
@@ -167,6 +187,11 @@ class _Reader:
             self.value(table, where, "promoter", int, promoter),
         )
 
+    def chain(self, table: dict[str, Any]) -> Chain:
+        build = self.value(table, "a chain file", "from", str, required=True)
+        file = self.file(table, f"the chain file from {build}", "file", required=True)
+        return Chain(build, file or self.folder, table)
+
     def track(self, table: dict[str, Any]) -> Track:
         name = self.value(table, "a track", "name", str, required=True)
         where = f"track {name!r}"
@@ -185,6 +210,8 @@ class _Reader:
             self.faults.append(f"{where}: columns must also name {', '.join(missing)}.")
         if (kind == "allele" and form not in ("vcf", "tsv")) or (kind == "gene" and form != "tsv"):
             self.faults.append(f'{where}: a track of kind "{kind}" cannot be read from a {form} file.')
+        if any(field.populations for field in fields) and (kind, form) != ("allele", "vcf"):
+            self.faults.append(f'{where}: populations belong to tracks of kind "allele" from a vcf file.')
         overlap = self.value(table, where, "overlap", str, "")
         if (kind == "proportional") != bool(_INFO.fullmatch(overlap)):
             self.faults.append(
@@ -209,7 +236,18 @@ class _Reader:
             self.faults.append(f"{where}: a field needs a column, by name or number.")
             column = ""
         type_ = self.choice(table, where, "type", TYPES, "String")
-        return Field(column, info, is_id, type_, self.value(table, where, "description", str, ""))
+        description = self.value(table, where, "description", str, "")
+        return Field(column, info, is_id, type_, description, *self.frequency(table, where))
+
+    def frequency(self, table: dict[str, Any], where: str) -> tuple[tuple[bytes, ...], str]:
+        """Of which populations, and what, a field has that is a frequency."""
+        populations = self.value(table, where, "populations", list, [])
+        if not populations:
+            if "frequency" in table:
+                self.faults.append(f"{where}: frequency = ... needs populations = [...], in the order of preference.")
+            return (), ""
+        what = self.choice(table, where, "frequency", FREQUENCIES, FREQUENCIES[0])
+        return tuple(str(population).encode() for population in populations), what
 
     def tables(
         self, key: str, table: dict[str, Any] | None = None, where: str = "the reference"

@@ -14,8 +14,8 @@ from typing import Any
 
 from jobs.annotation.errors import AnnotationError
 
-from . import CHECKOUT, ideogram, toml
-from .build import FORMAT, Log, build, uncollected
+from . import CHECKOUT, FORMAT, ideogram, toml
+from .build import Log, build, uncollected
 from .declaration import FILE_NAME
 from .ideogram import Table
 from .sdist import download

@@ -6,7 +6,6 @@ section 13.1.5), and begins anew when it is not. What came whole is renamed to `
 URL, size, SHA-256 and date.
 """
 
-import hashlib
 import http.client
 import json
 import os
@@ -24,6 +23,8 @@ from urllib.parse import urlsplit
 from urllib.response import addinfourl
 
 from jobs.annotation.errors import AnnotationError, from_os_error
+
+from .digest import sha256_of
 
 FAILED = "reference_missing"  # the code of every failure that is not the disk's
 CHUNK = 1 << 20  # bytes
@@ -97,12 +98,6 @@ def recorded(path: Path) -> Fetched | None:
         return Fetched(**json.loads(_beside(path, ".json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require_known_scheme(url: str) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.annotation.errors import quoted
-from jobs.annotation.tracks import Interval
 
+from .intervals import Interval
 from .values import encoded
 
 Span = tuple[int, int]
@@ -38,9 +38,11 @@ class Transcript:
     strand: bytes
     biotype: bytes
     tagged: bool
+    whole: bool  # its 5' end is known
     lines: list[bytes]
     exons: list[Span] = field(default_factory=list)
     coding: list[Span] = field(default_factory=list)
+    phases: dict[Span, int] = field(default_factory=dict)  # of what is coding
     others: list[Span] = field(default_factory=list)
 
     def finish(self) -> None:
@@ -188,6 +190,7 @@ def _transcript(number: int, line: bytes, columns: list[bytes]) -> Transcript:
         strand=columns[6],
         biotype=_attribute(text, b"biotype"),
         tagged=bool(_PREFERRED_TAGS.search(_attribute(text, b"tag"))),
+        whole=b"_start_NF" not in _attribute(text, b"tag"),
         lines=[line],
     )
 
@@ -216,8 +219,15 @@ def _add_parts(lines: list[bytes], transcripts: dict[bytes, Transcript]) -> None
                 transcript.exons.append(span)
             elif columns[2] == b"CDS":
                 transcript.coding.append(span)
+                transcript.phases[span] = _phase(columns[5])
             elif columns[2] in _UTRS:
                 transcript.others.append(span)
+
+
+def _phase(columns: bytes) -> int:
+    """The phase in the columns from the sixth on; 0 where none is given."""
+    phase = columns.split(b"\t", 3)[2:3]
+    return int(phase[0]) if phase in ([b"0"], [b"1"], [b"2"]) else 0
 
 
 def _attribute(text: bytes, key: bytes) -> bytes:

@@ -28,6 +28,7 @@ SOURCES = Path(__file__).with_name("sources.toml")
 LATEST = "latest"
 FIRST_KEYS = ("name", "build", "description", "fasta", "promoter")  # of reference.toml, in this order
 FETCH_KEYS = ("url", "sha256", "bytes", "built")  # of a source in the table, of no use to build
+CHAIN = "chain-from-"  # before the build, the name of a chain file for --skip
 GB = 1_000_000_000
 
 Entry = dict[str, Any]
@@ -63,9 +64,9 @@ def install(  # noqa: PLR0913 - all but the first four by name
 ) -> Path:
     """Fetches the sources of the reference into `cache` and builds it in the root `into`; the folder that was built.
 
-    `skip` names parts that are not wanted: genome, genes, or a track. With `refresh` the sources that are always the
-    newest are fetched again. `told` hears of the fetching, `log` of the building. Raises AnnotationError, and then
-    what was fetched so far stays for the next time.
+    `skip` names parts that are not wanted: genome, genes, a track, or chain-from- with a build. With `refresh` the
+    sources that are always the newest are fetched again. `told` hears of the fetching, `log` of the building. Raises
+    AnnotationError, and then what was fetched so far stays for the next time.
     """
     declared = _declared(name, sources)
     parts = _wanted(declared, skip)
@@ -98,7 +99,7 @@ def add_install(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         action="append",
         default=[],
         metavar="PART",
-        help="a part that is not wanted: genome, genes or a track, such as dbSNP (28 GB); may be given again",
+        help="a part that is not wanted: genome, genes, a track such as dbSNP (28 GB) or chain-from-NCBI36; may be given again",
     )
     parser.add_argument("--refresh", action="store_true", help="fetch the sources anew that may have a newer version")
     parser.add_argument("--sources", type=Path, default=SOURCES, metavar="TOML", help="another table of sources")
@@ -184,7 +185,8 @@ def _declared(name: str, sources: Path) -> Entry:
 
 def _parts(declared: Entry) -> list[Part]:
     parts = [Part(key, declared[key]) for key in ("genome", "genes") if key in declared]
-    return parts + [Part(track["name"], track) for track in declared.get("tracks", ())]
+    parts += [Part(track["name"], track) for track in declared.get("tracks", ())]
+    return parts + [Part(f"{CHAIN}{chain['from']}", chain) for chain in declared.get("chains", ())]
 
 
 def _wanted(declared: Entry, skip: Iterable[str]) -> list[Part]:
@@ -286,10 +288,13 @@ def _fetch(part: Part, folder: Path, told: Told | None) -> Fetched:
 def _manifest(declared: Entry, parts: list[Part], fetched: list[Fetched]) -> str:
     """The reference.toml of the source folder: the declaration with files in place of addresses."""
     facts: Entry = {key: declared[key] for key in FIRST_KEYS if key in declared}
-    tracks, listed = [], []
+    tracks, chains, listed = [], [], []
     for part, got in zip(parts, fetched, strict=True):
         entry = {key: value for key, value in part.entry.items() if key not in FETCH_KEYS}
         entry |= {"file": part.file, "url": got.url, "version": _version(part.entry, got)}
+        if part.name.startswith(CHAIN):
+            chains.append(entry)
+            continue
         listed.append(_source(part, entry, got))
         if part.name == "genome":
             facts["fasta"] = part.file
@@ -297,7 +302,7 @@ def _manifest(declared: Entry, parts: list[Part], fetched: list[Fetched]) -> str
             facts["genes"] = entry
         else:
             tracks.append(entry)
-    facts |= {"contigs": declared["contigs"], "tracks": tracks, "sources": listed}
+    facts |= {"contigs": declared["contigs"], "tracks": tracks, "chains": chains, "sources": listed}
     return toml.dumps(facts)
 
 

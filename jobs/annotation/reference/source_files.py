@@ -14,9 +14,8 @@ from .values import decoded, encoded
 
 BLOCK = 1 << 22  # bytes of lines read at a time
 _SPELLED = re.compile(rb"[ACGTN]+")
-_NUMBERED = re.compile(rb"##INFO=<ID=([^,>]+),Number=([AR])[,>]")
 _RS_NUMBERS = re.compile(rb"[0-9]+(?:[|,;][0-9]+)*")
-_VCF_COLUMNS = {"ID": 2, "QUAL": 5, "FILTER": 6}
+VCF_COLUMNS = {"ID": 2, "QUAL": 5, "FILTER": 6}
 
 
 class Row(NamedTuple):
@@ -47,7 +46,27 @@ def line_blocks(path: Path) -> Iterator[list[bytes]]:
             while lines := file.readlines(BLOCK):
                 yield lines
     except (EOFError, zlib.error, OSError) as error:
-        raise AnnotationError(SOURCE_FAULT, f"{path} cannot be read, it may be incomplete: {error}.") from error
+        raise damaged(path, error) from error
+
+
+def text_blocks(path: Path) -> Iterator[bytes]:
+    """Texts of whole lines that end in LF, a few megabytes each. Raises AnnotationError when the file is damaged."""
+    tail = b""
+    try:
+        with opened(path) as file:
+            while text := file.read(BLOCK):
+                end = text.rfind(b"\n") + 1
+                if end:
+                    yield (tail + text[:end]).replace(b"\r\n", b"\n")
+                tail = text[end:] if end else tail + text
+    except (EOFError, zlib.error, OSError) as error:
+        raise damaged(path, error) from error
+    if tail:
+        yield tail.rstrip(b"\r") + b"\n"
+
+
+def damaged(path: Path, error: Exception) -> AnnotationError:
+    return AnnotationError(SOURCE_FAULT, f"{path} cannot be read, it may be incomplete: {error}.")
 
 
 def rows(track: Track) -> Iterator[Row]:
@@ -95,7 +114,7 @@ class _Tsv:
             return
         cells = line.split(b"\t")
         at, columns = self.at, self.track.columns
-        values = tuple(_value(cells[at[field.column]].strip(b'"'), field) for field in self.track.fields)
+        values = tuple(field_value(cells[at[field.column]].strip(b'"'), field) for field in self.track.fields)
         if self.track.kind == "gene":
             yield Row(cells[at[columns["gene"]]], 0, 0, b"", b"", values)
             return
@@ -130,7 +149,7 @@ class _Bed:
             return
         cells = line.split(b"\t") if b"\t" in line else line.split()
         pairs = zip(self.columns, self.track.fields, strict=True)
-        values = tuple(_value(cells[column], field) if column < len(cells) else b"" for column, field in pairs)
+        values = tuple(field_value(cells[column], field) if column < len(cells) else b"" for column, field in pairs)
         yield _interval(cells[0], int(cells[1]), int(cells[2]), values)
 
 
@@ -147,7 +166,7 @@ class _Gff:
             return
         cells = line.split(b"\t")
         attributes = dict(item.strip().partition(b"=")[::2] for item in cells[8].split(b";"))
-        values = tuple(_value(self._cell(cells, attributes, field.column), field) for field in self.track.fields)
+        values = tuple(field_value(self._cell(cells, attributes, field.column), field) for field in self.track.fields)
         yield _interval(cells[0], int(cells[3]) - 1, int(cells[4]), values)
 
     def _cell(self, cells: list[bytes], attributes: dict[bytes, bytes], column: str | int) -> bytes:
@@ -160,56 +179,28 @@ class _Gff:
 
 
 class _Vcf:
-    """VCF: INFO keys by name, and ID, QUAL, FILTER. One row for each ALT spelled out when the track is of alleles."""
+    """VCF as intervals: INFO keys by name, and ID, QUAL, FILTER."""
 
     def __init__(self, track: Track) -> None:
         self.track = track
-        self.numbers: dict[bytes, bytes] = {}  # INFO keys with a value for each allele
 
     def rows(self, line: bytes) -> Iterator[Row]:
         if not line or line.startswith(b"#"):
-            if match := _NUMBERED.match(line):
-                self.numbers[match[1]] = match[2]
             return
         cells = line.split(b"\t")
-        info = dict(item.partition(b"=")[::2] for item in cells[7].split(b";"))
-        flags = {key for key in info if key + b"=" not in cells[7]}
-        start, ref = int(cells[1]) - 1, cells[3].upper()
-        alts = cells[4].upper().split(b",")
-        found = [(field, *self._cell(cells, info, flags, str(field.column))) for field in self.track.fields]
-        if self.track.kind != "allele":
-            values = tuple(_value(value, field) for field, value, _ in found)
-            yield _interval(cells[0], start, int(info.get(b"END", 0)) or start + len(ref), values)
-            return
-        for place, alt in enumerate(alts):
-            if _SPELLED.fullmatch(alt) and _SPELLED.fullmatch(ref):
-                values = tuple(
-                    _value(_of_allele(value, number, place, len(alts)), field) for field, value, number in found
-                )
-                yield Row(cells[0], start, start + len(ref), ref, alt, values)
+        items = [item.partition(b"=") for item in cells[7].split(b";")]
+        info = {key: decoded(value) if sign else b"1" for key, sign, value in items}
+        start = int(cells[1]) - 1
+        values = tuple(field_value(self._cell(cells, info, str(field.column)), field) for field in self.track.fields)
+        yield _interval(cells[0], start, int(info.get(b"END", 0)) or start + len(cells[3]), values)
 
-    def _cell(
-        self, cells: list[bytes], info: dict[bytes, bytes], flags: set[bytes], column: str
-    ) -> tuple[bytes, bytes]:
-        """A value, and A or R when it is one for each allele."""
-        if column in _VCF_COLUMNS and column.encode() not in info:
-            value = cells[_VCF_COLUMNS[column]]
-            return b"" if value == b"." else value, b""
-        key = column.encode()
-        return b"1" if key in flags else decoded(info.get(key, b"")), self.numbers.get(key, b"")
+    def _cell(self, cells: list[bytes], info: dict[bytes, bytes], column: str) -> bytes:
+        if column in VCF_COLUMNS and column.encode() not in info:
+            return cells[VCF_COLUMNS[column]]
+        return info.get(column.encode(), b"")
 
 
-def _of_allele(value: bytes, number: bytes, place: int, alts: int) -> bytes:
-    """What of a value belongs to an ALT."""
-    parts = value.split(b",")
-    if number == b"A" and len(parts) == alts:
-        return parts[place]
-    if number == b"R" and len(parts) == alts + 1:
-        return parts[place + 1]
-    return value
-
-
-def _value(value: bytes, field: Field) -> bytes:
+def field_value(value: bytes, field: Field) -> bytes:
     """The value as it stands in the result; empty when there is none. In the column ID several are parted by ';'."""
     value = value.strip()
     if value in (b".", b"NA"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobs.annotation.errors import AnnotationError
 
+from . import chains
 from .build import sha256
 from .declaration import FILE_NAME
 
@@ -27,7 +28,7 @@ def verify(name: str, root: Path) -> list[str]:
             faults.append(f"{name}: {file} is missing.")
         elif sha256(current / file) != expected:
             faults.append(f"{name}: {file} was changed or is damaged; its SHA-256 differs.")
-    return faults
+    return faults + chains.verify(name, root)
 
 
 def remove(name: str, root: Path) -> None:

@@ -9,6 +9,9 @@ import pysam
 import pytest
 
 from jobs.annotation import annotate, reference
+from jobs.annotation.reference.build import build
+from jobs.annotation.tests import made_genome
+from jobs.annotation.tests.download_site import serving
 
 HEADER = "##fileformat=VCFv4.2\n"
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
@@ -39,6 +42,31 @@ def _only_rcrs(_rcrs, monkeypatch):
 def all_references(_only_rcrs, default_references, monkeypatch):
     """All default references are there."""
     monkeypatch.setenv("GAS_REFERENCE_DIR", str(default_references))
+
+
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    genome = made_genome.make(folder / "source")
+    build(genome.folder, folder / "root")
+    return genome, folder / "root"
+
+
+@pytest.fixture
+def made(_made, _only_rcrs, monkeypatch):
+    """The made genome; it is the only reference that is there."""
+    genome, root = _made
+    monkeypatch.setenv("GAS_REFERENCE_DIR", str(root))
+    return genome
+
+
+@pytest.fixture
+def site(monkeypatch):
+    """A web server to fetch from."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving() as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import gzip
 import random
 import zipfile
+from contextlib import nullcontext
 
 import pysam
 import pytest
@@ -249,6 +250,25 @@ def test_few_wrong_refs_pass_and_are_counted(good, wrong, tmp_path):
     assert (summary.annotated, summary.not_annotated) == (good, {"ref_mismatch": wrong})
 
 
+@pytest.mark.parametrize(("share", "wrong", "refused"), [("0.5", 40, False), ("0.5", 41, True), ("0", 5, True)])
+def test_the_share_of_wrong_refs_is_a_setting(share, wrong, refused, tmp_path, monkeypatch):
+    monkeypatch.setenv("GAS_MAX_REF_MISMATCH", share)
+    path = tmp_path / "in.vcf"
+    path.write_text(START + GOOD * 40 + GOOD.replace("A\tG", "C\tG") * wrong)
+    with pytest.raises(AnnotationError, match="wrong_build") if refused else nullcontext():
+        annotate(path, tmp_path)
+
+
+@pytest.mark.parametrize("share", ["ten", "nan", "2"])
+def test_a_share_that_is_none(share, refused, monkeypatch):
+    monkeypatch.setenv("GAS_MAX_REF_MISMATCH", share)
+    error = refused(START + GOOD.replace("A\tG", "C\tG") * 5)
+    assert error.code == "engine_failed"
+    assert error.faults == [
+        f"The setting GAS_MAX_REF_MISMATCH is '{share}'; a share from 0 to 1 was expected, such as 0.1."
+    ]
+
+
 @pytest.mark.parametrize(("name", "reason"), [("missing.vcf", "No such file or directory"), ("", "Is a directory")])
 def test_unreadable(name, reason, tmp_path):
     with pytest.raises(AnnotationError) as caught:
@@ -266,7 +286,7 @@ def test_reference_that_is_not_installed(tmp_path):
         with pytest.raises(AnnotationError) as caught:
             annotate(path, tmp_path, reference=name)
         assert caught.value.code == "reference_missing"
-        assert "python -m jobs.annotation.reference install" in caught.value.faults[0]
+        assert f"python manage.py reference install {name}" in caught.value.faults[1]
 
 
 def test_no_genotype_in_any_message(refused):
@@ -361,6 +381,23 @@ def test_cut_or_damaged_zip(zipped, refused):
     assert "unzip -t FILE" in error.faults[0]
 
 
+@pytest.mark.parametrize(
+    ("part", "place", "code"),
+    [
+        (b"PK\3\4", 30, "corrupt"),  # the name of the file, before its data
+        (b"PK\1\2", 6, "truncated"),  # the version that unpacks it
+        (b"PK\1\2", 45, "corrupt"),  # where its data starts
+        (b"PK\1\2", 46, "corrupt"),  # its name
+        (b"PK\5\6", 19, "corrupt"),  # where the directory starts
+    ],
+)
+def test_zip_with_a_damaged_byte(part, place, code, zipped, refused):
+    """Found by fuzzing: zipfile has an exception of its own for each."""
+    content = bytearray(zipped({"in.vcf": START + GOOD}))
+    content[content.index(part) + place] = 0x7F
+    assert refused(bytes(content), "in.zip").code == code
+
+
 def test_zip_bomb(zipped, refused, monkeypatch):
     monkeypatch.setattr(lines, "RATIO_FROM", 3 << 20)
     error = refused(zipped({"in.vcf": START + GOOD * 200_000}), "in.zip")
@@ -369,7 +406,7 @@ def test_zip_bomb(zipped, refused, monkeypatch):
 
 
 def test_zip_of_endless_entries(zipped, refused, monkeypatch):
-    monkeypatch.setattr(lines, "BLOCK", 100_000)
+    monkeypatch.setattr(lines, "MAX_DIRECTORY", 100_000)
     error = refused(zipped({f"{name}.vcf": "" for name in range(3000)}), "in.zip")
     assert error.code == "not_vcf"
     assert error.faults == ["The ZIP archive has thousands of entries; one VCF file was expected."]

@@ -2,29 +2,42 @@
 
 import re
 from itertools import pairwise
-from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.annotation import hgvs
+from jobs.annotation import reference
 from jobs.annotation.consequences import run_csq
+from jobs.annotation.hgvs import Transcripts, info_fields
+from jobs.annotation.hgvs.changes import LONGEST_ALT
+from jobs.annotation.hgvs.genetic_code import AMINO_ACIDS, CODES, CODONS, GENETIC_CODES
+from jobs.annotation.hgvs.transcripts import reverse_complement
 from jobs.annotation.processes import call_in_child
+from jobs.annotation.reference.gene_models import parse
+from jobs.annotation.reference.transcripts import compile_transcripts
 
-ROOT = Path(__file__).resolve().parents[3] / "var" / "reference" / "rCRS"
-THREE = {three: one for one, three in hgvs.AMINO_ACIDS.items()}
+THREE = {three: one for one, three in AMINO_ACIDS.items()}
 
 # 2 bases, exon 1 (5' UTR of 4, ATG AAA G), intron of 5, exon 2 (AA CAT CAT TTT TAA, 3' UTR GG), intron of 6, exon 3
 EXON_1, INTRON_1, EXON_2, INTRON_2, EXON_3 = "CCGC" + "ATGAAAG", "GTCAG", "AACATCATTTTTAAGG", "GTACAG", "CTGACC"
 GENE = "TT" + EXON_1 + INTRON_1 + EXON_2 + INTRON_2 + EXON_3 + "TT"
 SPANS = [(2, 13), (18, 34), (40, 46)]
 CODING = (6, 32)  # from the A of ATG to the end of TAA
+ENTRY = b"missense|G|T1|protein_coding"
+
+
+class Names(NamedTuple):
+    c: str
+    p: str
+    codon: str
 
 
 def gff(strand, coding=True, phase=0, tag="basic"):
     size, lines = len(GENE), []
     attributes = f"ID=transcript:T1;Parent=gene:G1;biotype=protein_coding;tag={tag}"
+    lines.append(f"1\tx\tgene\t3\t46\t.\t{strand}\t.\tID=gene:G1;Name=G")
     lines.append(f"1\tx\tmRNA\t3\t46\t.\t{strand}\t.\t{attributes}")
     for kind, low, high in [("exon", 0, size), *([("CDS", *CODING)] if coding else [])]:
         spans = [(max(start, low), min(end, high)) for start, end in SPANS if start < high]
@@ -32,24 +45,41 @@ def gff(strand, coding=True, phase=0, tag="basic"):
             first = phase if kind == "CDS" and start == low else 0
             place = (start + 1, end) if strand == "+" else (size - end + 1, size - start)
             lines.append("\t".join(map(str, ["1", "x", kind, *place, ".", strand, first, "Parent=transcript:T1"])))
-    return "\n".join(["##gff-version 3", *lines, ""]).encode()
+    return "\n".join([*lines, ""]).encode()
+
+
+def transcripts_of(text, contig, code=1):
+    """Those of the one gene of a GFF3 text, on a contig of these bases."""
+    compiled = compile_transcripts(parse(text.splitlines(keepends=True)))
+    arrays = {f"{group}/{name}": array for group, own in compiled.items() for name, array in own.items()}
+    return Transcripts(arrays, [0], memoryview(contig.encode()), code)
+
+
+def fields(transcripts, pos, ref, alt, bcsq=ENTRY):
+    """INFO text for one record; "" when there is none."""
+    found = info_fields(transcripts, [(7, pos, ref.encode(), alt.encode())], {7: bcsq})
+    assert found.keys() <= {7}
+    return found.get(7, b"").decode()
+
+
+def names_in(info, transcript="T1"):
+    """The names on one transcript in an INFO text that has one name of each kind."""
+    items = dict(item.split("=", 1) for item in info.split(";")[1:])
+    values = [items.pop(key, f"{transcript}:") for key in ("GAS_HGVSC", "GAS_HGVSP", "GAS_CODON")]
+    assert not items
+    assert all(value.startswith(f"{transcript}:") for value in values)
+    return Names(*(value.partition(":")[2].replace("%3D", "=") for value in values))
 
 
 def named(pos, ref, alt, strand="+", code=1, **options):
     """Names of a change at a place of GENE (0-based), written on the strand that the gene lies on."""
-    contig = GENE if strand == "+" else hgvs.reverse_complement(GENE)
+    contig = GENE if strand == "+" else reverse_complement(GENE)
     assert GENE[pos : pos + len(ref)] == ref
     if strand == "-":
-        pos, ref, alt = len(GENE) - pos - len(ref), hgvs.reverse_complement(ref), hgvs.reverse_complement(alt)
+        pos, ref, alt = len(GENE) - pos - len(ref), reverse_complement(ref), reverse_complement(alt)
         if len(ref) != len(alt):  # VCF has a base in front
             pos, ref, alt = pos - 1, contig[pos - 1] + ref, contig[pos - 1] + alt
-    transcripts = hgvs.Transcripts.from_gff(gff(strand, **options))
-    entry = f"missense|G|T1|protein_coding|{strand}".encode()
-    return hgvs.names(transcripts, reader(contig), b"1", pos + 1, ref.encode(), alt.encode(), entry, code)
-
-
-def reader(contig):
-    return lambda start, end: contig[max(start, 0) : end].encode()
+    return names_in(fields(transcripts_of(gff(strand, **options), contig, code), pos + 1, ref, alt))
 
 
 @pytest.mark.parametrize("strand", "+-")
@@ -114,35 +144,49 @@ def test_what_has_no_name():
     for alt in ("<DEL>", "*", ".", "A[1:5["):
         assert named(9, "A", alt) == ("", "", "")
     assert named(0, "TTCCG", "T") == ("", "", "")  # begins outside of the transcript
-    assert named(9, "A", "A" + "C" * hgvs.LONGEST_ALT) == ("", "", "")
+    assert named(9, "A", "A" + "C" * LONGEST_ALT) == ("", "", "")
     assert named(9, "A", "N") == ("c.4A>N", "p.?", "")
     assert named(9, "A", "G", code=99) == ("c.4A>G", "", "")  # a genetic code that is not here
-    transcripts = hgvs.Transcripts.from_gff(gff("+"))
-    for entry in (b"@7", b"non_coding|G||Mt_rRNA", b"intron|G|other|protein_coding"):
-        assert hgvs.names(transcripts, reader(GENE), b"1", 10, b"A", b"G", entry, 1) == ("", "", "")
-        assert hgvs.hgvs_fields(transcripts, reader(GENE), b"1", 10, b"A", b"G", entry, 1) == b""
-    assert hgvs.hgvs_fields(transcripts, reader(GENE), b"2", 10, b"A", b"G", b"missense|G|T1|p", 1) == b""
+    transcripts = transcripts_of(gff("+"), GENE)
+    for entry in (b"@7", b"non_coding|G||Mt_rRNA", b"intron|G|other|protein_coding", b"", b"intron|G"):
+        assert not fields(transcripts, 10, "A", "G", entry)
+        assert fields(transcripts, 10, "A", "G", entry + b"," + ENTRY).startswith(";GAS_HGVSC=T1:c.4A>G;")
+    assert info_fields(transcripts, [(1, 10, b"A", b"G")], {2: ENTRY}) == {}
+    assert info_fields(transcripts, [], {}) == {}
 
 
 def test_fields_of_a_record():
-    transcripts = hgvs.Transcripts.from_gff(gff("+"))
-
-    def fields(pos, ref, alt, bcsq):
-        return hgvs.hgvs_fields(transcripts, reader(GENE), b"1", pos, ref, alt, bcsq, 1)
-
+    transcripts = transcripts_of(gff("+"), GENE)
     entry = b"missense|G|T1|protein_coding|+|2K>2E|10A>G"
-    expected = b";GAS_HGVSC=T1:c.4A>G;GAS_HGVSP=T1:p.(Lys2Glu);GAS_CODON=T1:Aaa/Gaa"
-    assert fields(10, b"A", b"G", entry) == expected
-    assert fields(10, b"a", b"g", entry + b"," + entry) == expected
-    assert fields(10, b"A", b"C,G", entry) == expected  # the entry says which allele it is about
+    expected = ";GAS_HGVSC=T1:c.4A>G;GAS_HGVSP=T1:p.(Lys2Glu);GAS_CODON=T1:Aaa/Gaa"
+    assert fields(transcripts, 10, "A", "G", entry) == expected
+    assert fields(transcripts, 10, "A", "G", entry + b"," + entry) == expected
+    assert fields(transcripts, 10, "A", "C,G", entry) == expected  # the entry says which allele it is about
     silent = b"synonymous|G|T1|protein_coding|+|2K|12A>G"
-    assert fields(12, b"A", b"G", silent) == (b";GAS_HGVSC=T1:c.6A>G;GAS_HGVSP=T1:p.(Lys2%3D);GAS_CODON=T1:aaA/aaG")
-    assert fields(3, b"C", b"A,<DEL>,G", b"5_prime_utr|G|T1|protein_coding") == b";GAS_HGVSC=T1:c.-4C>A,T1:c.-4C>G"
+    expected = ";GAS_HGVSC=T1:c.6A>G;GAS_HGVSP=T1:p.(Lys2%3D);GAS_CODON=T1:aaA/aaG"
+    assert fields(transcripts, 12, "A", "G", silent) == expected
+    utr = b"5_prime_utr|G|T1|protein_coding"
+    assert fields(transcripts, 3, "C", "A,<DEL>,G,A", utr) == ";GAS_HGVSC=T1:c.-4C>A,T1:c.-4C>G"
+    both = fields(transcripts, 9, "GA", "G,CA", utr)  # a deletion, and a substitution with a base too many
+    assert both == (
+        ";GAS_HGVSC=T1:c.6del,T1:c.3G>C;GAS_HGVSP=T1:p.(Glu3AsnfsTer?),T1:p.(Met1?);GAS_CODON=T1:aaA/aa,T1:atG/atC"
+    )
+
+
+def test_each_row_has_the_names_of_its_own_record():
+    transcripts = transcripts_of(gff("+"), GENE)
+    sites = [(30, 10, b"A", b"G"), (5, 1, b"T", b"G"), (8, 9, b"GA", b"G"), (6, 12, b"A", b"G"), (9, 10, b"A", b"T")]
+    found = info_fields(transcripts, sites, {30: ENTRY, 5: ENTRY, 8: ENTRY, 6: ENTRY})
+    assert list(found) == [30, 8, 6]
+    for row, pos, ref, alt in (sites[0], sites[2], sites[3]):
+        assert found[row].decode() == fields(transcripts, pos, ref.decode(), alt.decode())
 
 
 def test_lines_that_contradict_themselves_are_left_out():
-    outside = b"1\tx\tCDS\t900\t910\t.\t+\t0\tParent=transcript:T1\n"
-    assert hgvs.Transcripts.from_gff(gff("+") + outside) == {}
+    assert transcripts_of(gff("+"), GENE).names == ["T1"]
+    for span in ("900\t910", "1\t2"):
+        outside = f"1\tx\tCDS\t{span}\t.\t+\t0\tParent=transcript:T1\n".encode()
+        assert transcripts_of(gff("+") + outside, GENE).names == []
 
 
 def places(strand):
@@ -210,7 +254,7 @@ def test_the_c_name_gives_the_changed_transcript_and_is_the_most_3_prime(change,
 
 
 def translated(bases):
-    table = dict(zip(hgvs.CODONS, hgvs.GENETIC_CODES[1][0], strict=True))
+    table = dict(zip(CODONS, GENETIC_CODES[1][0], strict=True))
     return "".join(table[bases[at : at + 3]] for at in range(0, len(bases) - 2, 3)).partition("*")
 
 
@@ -270,20 +314,15 @@ def test_the_p_name_gives_the_protein_of_the_changed_transcript(change, strand):
     assert found[5] == ("?" if not stop else str(len(protein) - at + (found[4] == "fs")))
 
 
-def installed():
-    """FASTA, index, GFF3 of the installed mitochondrial reference, whichever layout it has."""
-    fasta = next((path for path in (ROOT / "current" / "genome.fa", ROOT / "rCRS.fa") if path.is_file()), None)
-    if fasta is None:
-        pytest.skip("no reference rCRS is installed")
-    return fasta, fasta.with_name("MT.gff3")
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mitochondrion():
-    """Sequence and transcripts of the mitochondrion."""
-    fasta, genes = installed()
-    sequence = "".join(fasta.read_text().split("\n")[1:])
-    return sequence, hgvs.Transcripts.from_gff(genes.read_bytes())
+    """The installed mitochondrial reference, and its contig."""
+    rcrs = reference.load("rCRS")
+    return rcrs, rcrs.contig(b"MT")
+
+
+def transcripts_on(contig):
+    return contig.data.transcripts(range(len(contig.data.arrays["gene/start"])))
 
 
 @pytest.mark.parametrize(
@@ -299,15 +338,15 @@ def mitochondrion():
     ],
 )
 def test_published_mitochondrial_variants(mitochondrion, pos, ref, alt, gene, c, p):
-    sequence, transcripts = mitochondrion
     entry = f"missense|{gene}|{gene}-201|protein_coding".encode()
-    names = hgvs.names(transcripts, reader(sequence), b"MT", pos, ref.encode(), alt.encode(), entry, 2)
+    names = names_in(fields(transcripts_on(mitochondrion[1]), pos, ref, alt, entry), f"{gene}-201")
     assert (names.c, names.p) == (c, p)
 
 
 @pytest.mark.parametrize(("gene", "start", "end"), [("ATP6", 8527, 9207), ("ND3", 10059, 10404), ("ND6", 14149, 14673)])
 def test_amino_acids_agree_with_csq_for_every_substitution(mitochondrion, tmp_path, gene, start, end):
-    sequence, transcripts = mitochondrion
+    rcrs, contig = mitochondrion
+    sequence, transcripts = contig.data.sequence(0, contig.length).decode(), transcripts_on(contig)
     side, out = tmp_path / "side.vcf", tmp_path / "out.vcf"
     lines = [
         "##fileformat=VCFv4.2",
@@ -318,27 +357,33 @@ def test_amino_acids_agree_with_csq_for_every_substitution(mitochondrion, tmp_pa
         ref = sequence[pos - 1]
         lines += [f"MT\t{pos}\t.\t{ref}\t{','.join(base for base in 'ACGT' if base != ref)}\t.\t.\t."]
     side.write_text("\n".join(lines) + "\n")
-    fasta, genes = installed()
-    assert call_in_child(lambda: run_csq(2, fasta, genes, side, out)) == 0
+    genes = rcrs.folder / "MT.gff3"
+    assert call_in_child(lambda: run_csq(2, rcrs.fasta, genes, side, out)) == 0
     compared = 0
     for line in out.read_text().splitlines():
         if line.startswith("#"):
             continue
         _, pos, _, ref, alt, _, _, info = line.split("\t")
         for entry in info.removeprefix("BCSQ=").split(","):
-            fields = entry.split("|")
-            if fields[1] != f"MT-{gene}" or len(fields) < 7:
+            parts = entry.split("|")
+            if parts[1] != f"MT-{gene}" or len(parts) < 7:
                 continue
-            names = hgvs.names(
-                transcripts, reader(sequence), b"MT", int(pos), ref.encode(), alt.encode(), entry.encode(), 2
-            )
+            names = names_in(fields(transcripts, int(pos), ref, alt, entry.encode()), parts[2])
             compared += 1
-            assert said_by_csq(fields[5]) == names.p.replace("extTer?", "") or "(Met1" in names.p, entry
+            assert said_by_csq(parts[5]) == names.p.replace("extTer?", "") or "(Met1" in names.p, entry
     assert compared == 3 * ((end - start + 1) // 3 * 3)
 
 
 def said_by_csq(change):
     """340R>340H as a p. name."""
     number, old, new = re.fullmatch(r"(\d+)(.)(?:>\d+(.))?", change).groups()
-    old, new = hgvs.AMINO_ACIDS[old], hgvs.AMINO_ACIDS[new] if new else "="
+    old, new = AMINO_ACIDS[old], AMINO_ACIDS[new] if new else "="
     return f"p.({old}{number}{new})"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_long_sequence_is_translated_as_its_codons_are(number):
+    bases = "".join(CODONS) * 3 + "NTAATNGCNC" + "A"
+    for at in range(4):
+        codons = [bases[i : i + 3] for i in range(at, len(bases) - 2, 3)]
+        assert CODES[number].translate(bases, at) == "".join(CODES[number].translate(codon) for codon in codons)

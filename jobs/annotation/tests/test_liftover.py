@@ -1,20 +1,18 @@
-"""Records move along a chain to where base by base they belong, or have a reason why not."""
+"""Lift-over of records: places and alleles, also against brute force; damaged and hostile chain files."""
 
 import gzip
 import random
 import tempfile
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.annotation import AnnotationError, lines
-from jobs.annotation import liftover as module
-from jobs.annotation.liftover import REASONS, Chain, Counts, Lifted, lift_file, unlifted_path
-from jobs.annotation.tests.strict_vcf import check
+from jobs.annotation import AnnotationError
+from jobs.annotation.liftover import chain as chain_module
+from jobs.annotation.liftover.alleles import Lifted, lift
+from jobs.annotation.liftover.chain import Chain
 
 # source chr1:  0 ACGTACGTAC 10 [GG] 12 TTTTGGGG 20, chain 1 to A:2 with TTTTGGGG at 15;
 #               30 CCATTTGA 38, chain 2 to B, of 20 bases, on its minus strand
@@ -39,7 +37,12 @@ def chain(tmp_path):
 def read(folder, text):
     path = Path(folder) / "a.chain.gz"
     path.write_bytes(gzip.compress(text))
-    return Chain.read(path)
+    return Chain(path)
+
+
+def lifted(chain, contig, pos, ref, alts, sequence_of):
+    """What becomes of a record; `pos` is 0-based."""
+    return lift(chain.places(chain.source_of(contig), pos, pos + len(ref)), ref, alts, sequence_of)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,6 @@ def read(folder, text):
         (-1, b"N", [b"C"], "vanished"),
         (0, b"A", [b"G", b"<DEL>"], "symbolic"),
         (0, b"A", [b"G]chr2:5]"], "symbolic"),
-        (0, b"A1", [b"G"], "malformed"),
         (0, b"G", [b"C"], "ref_differs"),
         (0, b"G", [b"C", b"A"], "ref_alt_swapped"),
         # the target's minus strand
@@ -76,41 +78,38 @@ def read(folder, text):
 )
 def test_lift(pos, ref, alts, expected, chain):
     for contig in (b"chr1", b"1"):
-        assert chain.lift(contig, pos, ref, alts, TARGETS.get) == expected
-    arrays = {name: np.frombuffer(text, np.uint8) for name, text in TARGETS.items()}
-    assert chain.lift(b"chr1", pos, ref, alts, arrays.get) == expected
+        assert lifted(chain, contig, pos, ref, alts, TARGETS.get) == expected
 
 
 def test_no_contig_and_no_sequence(chain):
-    assert chain.lift(b"chr2", 0, b"A", [b"G"], TARGETS.get) == "contig_unknown"
-    assert chain.lift(b"chr1", 0, b"A", [b"G"], {}.get) == "no_target_sequence"
+    assert chain.source_of(b"chr2") is None
+    assert lifted(chain, b"chr1", 0, b"A", [b"G"], {}.get) == "no_target_sequence"
+
+
+@pytest.mark.parametrize("name", [b"chrM", b"MT", b"M"])
+def test_names_of_the_mitochondrion(name, tmp_path):
+    assert read(tmp_path, b"chain 1 MT 6 + 0 6 chrM 6 + 0 6 1\n6\n").source_of(name) == b"MT"
 
 
 def test_two_places(tmp_path):
     chain = read(tmp_path, CHAINS + b"chain 1 chr1 40 + 5 15 chrA 25 + 7 17 3\n10\n")
-    assert chain.lift(b"chr1", 4, b"A", [], TARGETS.get) == Lifted(b"chrA", 6, b"A", [], False)
-    assert chain.lift(b"chr1", 5, b"C", [], TARGETS.get) == Lifted(b"chrA", 7, b"C", [], False)  # both say the same
-    assert chain.lift(b"chr1", 12, b"T", [], TARGETS.get) == "several_places"
-    assert chain.lift(b"chr1", 9, b"CG", [], TARGETS.get) == "ref_differs"  # together in the third chain only
+    assert lifted(chain, b"chr1", 4, b"A", [], TARGETS.get) == Lifted(b"chrA", 6, b"A", [], False)
+    assert lifted(chain, b"chr1", 5, b"C", [], TARGETS.get) == Lifted(b"chrA", 7, b"C", [], False)  # both say the same
+    assert lifted(chain, b"chr1", 12, b"T", [], TARGETS.get) == "several_places"
+    assert lifted(chain, b"chr1", 9, b"CG", [], TARGETS.get) == "ref_differs"  # together in the third chain only
 
 
 def test_the_base_beside_an_insertion_may_be_in_another_chain(tmp_path):
     chain = read(tmp_path, CHAINS + b"chain 1 chr1 40 + 30 33 chrB 20 - 7 10 3\n3\n")
-    assert chain.lift(b"chr1", 32, b"A", [b"AC"], TARGETS.get) == Lifted(b"chrB", 9, b"A", [b"AG"], True)
+    assert lifted(chain, b"chr1", 32, b"A", [b"AC"], TARGETS.get) == Lifted(b"chrB", 9, b"A", [b"AG"], True)
 
 
 def test_indel_at_the_start_of_a_contig_is_anchored_behind(tmp_path):
     chain = read(tmp_path, b"chain 1 1 6 + 0 6 1 6 - 0 6 1\n6\n")
     sequences = {b"1": b"AAATCG"}
-    assert chain.lift(b"1", 2, b"AT", [b"A"], sequences.get) == Lifted(b"1", 0, b"AA", [b"A"], True)
-    assert chain.lift(b"1", 2, b"ATTT", [b"A"], sequences.get) == Lifted(b"1", 0, b"AAAT", [b"T"], True)
-    assert chain.lift(b"1", 2, b"A", [b"ATT"], sequences.get) == Lifted(b"1", 0, b"A", [b"AAA"], True)
-
-
-def test_targets_are_in_karyotype_order(tmp_path):
-    names = [b"chr10", b"chrUn", b"chrM", b"chr2", b"chrX"]
-    text = b"".join(b"chain 1 a 5 + 0 5 %b 9 + 0 5 1\n5\n\n" % name for name in names)
-    assert read(tmp_path, text).targets == dict.fromkeys([b"chr2", b"chr10", b"chrX", b"chrM", b"chrUn"], 9)
+    assert lifted(chain, b"1", 2, b"AT", [b"A"], sequences.get) == Lifted(b"1", 0, b"AA", [b"A"], True)
+    assert lifted(chain, b"1", 2, b"ATTT", [b"A"], sequences.get) == Lifted(b"1", 0, b"AAAT", [b"T"], True)
+    assert lifted(chain, b"1", 2, b"A", [b"ATT"], sequences.get) == Lifted(b"1", 0, b"A", [b"AAA"], True)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +120,13 @@ def test_targets_are_in_karyotype_order(tmp_path):
         (b"10 2 3", b"10 x 3", "the chain that starts at line 2 is malformed"),
         (b"10 2 3", b"10 2 4", "the chain that starts at line 2 is malformed"),
         (b"10 2 3", b"-10 22 3", "the chain that starts at line 2 is malformed"),
+        (b"10 2 3", b"10 2 3 4", "the chain that starts at line 2 is malformed"),
+        (b"10 2 3", b"9" * 5000 + b" 2 3", "the chain that starts at line 2 is malformed"),
+        (b"10 2 3", b"1" * 10_000, "line 3 has more than 10,000 bytes"),
+        (b"chr1 40 + 30", b"chr1 41 + 30", "it gives chr1 two lengths"),
+        (b"chr1 40 +", b"chr1 19 +", "the chain that starts at line 2 is malformed"),
+        (b"chr1 40 +", b"chr1 40 -", "the chain that starts at line 2 is malformed"),
+        (CHAINS, b"# nothing", "it has no chain"),
         (b"chrA 25 +", b"chrA 20 +", "the chain that starts at line 2 is malformed"),
         (b"chrA 25 +", b"chrA 25 *", "the chain that starts at line 2 is malformed"),
         (b" 2 23 1", b"", "the chain that starts at line 2 is malformed"),
@@ -138,12 +144,53 @@ def test_damaged_chain(old, new, line, tmp_path):
 def test_cut_or_missing_chain(tmp_path):
     path = tmp_path / "b.chain.gz"
     with pytest.raises(AnnotationError) as caught:
-        Chain.read(path)
-    assert caught.value.code == "unreadable"
+        Chain(path)
+    assert (caught.value.code, caught.value.faults) == (
+        "unreadable",
+        ["The chain file b.chain.gz cannot be read: No such file or directory."],
+    )
     path.write_bytes(gzip.compress(CHAINS)[:-12])
     with pytest.raises(AnnotationError) as caught:
-        Chain.read(path)
-    assert caught.value.code == "reference_missing"
+        Chain(path)
+    assert "its compressed data is cut short or wrong" in caught.value.faults[0]
+
+
+def test_too_many_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(chain_module, "MAX_BLOCKS", 2)
+    with pytest.raises(AnnotationError, match="it has more than 2 blocks"):
+        read(tmp_path, CHAINS)
+
+
+def test_a_bomb_ends_at_its_first_line(tmp_path):
+    path = tmp_path / "bomb.chain.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(50):
+            file.write(b" " * (1 << 20))
+    with pytest.raises(AnnotationError, match="line 1 has more than 10,000 bytes"):
+        Chain(path)
+
+
+def read_or_fault(folder, text):
+    try:
+        return read(folder, text)
+    except AnnotationError as error:
+        return error.faults[0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(CHAINS) - 1), st.integers(0, 255)), min_size=1, max_size=5))
+def test_any_damage_is_told_in_a_sentence_or_harmless(changes):
+    text = bytearray(CHAINS)
+    for place, byte in changes:
+        text[place] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        chain = read_or_fault(folder, bytes(text))
+    if isinstance(chain, str):
+        assert chain.startswith("The chain file a.chain.gz is damaged: ")
+        return
+    for source in chain.blocks:
+        for pos in range(40):
+            lifted(chain, source, pos, b"A", [b"G", b"AC"], TARGETS.get)
 
 
 # Against brute force: random chains over random sequences, and every base followed on its own.
@@ -230,7 +277,7 @@ def test_brute_force(chains, seed, letters, records):
     for pos, length, tails, anchored in records:
         ref = source[pos : pos + length]
         alts = [ref[0] + tail if anchored else tail for tail in tails]
-        found = chain.lift(b"1", pos, ref.encode(), [alt.encode() for alt in alts], sequences.get)
+        found = lifted(chain, b"1", pos, ref.encode(), [alt.encode() for alt in alts], sequences.get)
         same_as_brute_force(found, expected_place(runs, pos, ref, alts), (ref, *alts), sequences)
 
 
@@ -259,75 +306,3 @@ def same_as_brute_force(found, expected, alleles, sequences):
 
 def replaced(sequence, start, ref, alt):
     return sequence[:start] + alt + sequence[start + len(ref) :]
-
-
-# Whole files
-
-HEADER = """\
-##fileformat=VCFv4.3
-##reference=hg18.fa
-##contig=<ID=chr1,length=40>
-##INFO=<ID=END,Number=1,Type=Integer,Description="end">
-##INFO=<ID=DP,Number=1,Type=Integer,Description="depth">
-##INFO=<ID=GAS_LIFTED_FROM,Number=1,Type=String,Description="older">
-##FORMAT=<ID=GT,Number=1,Type=String,Description="genotype">
-#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS1
-"""
-RECORDS = """\
-chr1\t33\tr1\tAT\tA\t50\tPASS\tDP=3;END=34\tGT\t0/1
-chr1\t11\tr2\tG\tC\t50\tPASS\t.\tGT\t0/1
-chr1\t14\tr3\tT\tC\t.\t.\tGAS_LIFTED_FROM=9:9\tGT\t1|1
-chr1\t1\tr4\tA\tG\t.\t.\t.\tGT\t0/1
-chr1\tx\tr5\tA\tG\t.\t.\t.\tGT\t0/1
-chr1\t5
-chr1\t14\tr6\tT\tG\t.\t.\t.\tGT\t0/1
-chr2\t5\tr7\tA\tG\t.\t.\t.\tGT\t0/1
-"""
-LIFTED = """\
-chrA\t3\tr4\tA\tG\t.\t.\tGAS_LIFTED_FROM=chr1:1\tGT\t0/1
-chrA\t17\tr3\tT\tC\t.\t.\tGAS_LIFTED_FROM=chr1:14\tGT\t1|1
-chrA\t17\tr6\tT\tG\t.\t.\tGAS_LIFTED_FROM=chr1:14\tGT\t0/1
-chrB\t7\tr1\tCA\tC\t50\tPASS\tDP=3;END=8;GAS_LIFTED_FROM=chr1:33\tGT\t0/1
-"""
-UNLIFTED = """\
-#line\tCHROM\tPOS\tID\tREF\tALT\treason
-10\tchr1\t11\tr2\tG\tC\tvanished
-13\tchr1\tx\tr5\tA\tG\tmalformed
-14\tchr1\t5\t\t\t\tmalformed
-16\tchr2\t5\tr7\tA\tG\tcontig_unknown
-"""
-
-
-@pytest.mark.parametrize("run", [1, 200, module.RUN])
-@pytest.mark.parametrize("name", ["out.vcf", "out.vcf.gz"])
-def test_lift_file(run, name, chain, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "RUN", run)
-    source, out = tmp_path / "in.vcf", tmp_path / name
-    source.write_text(HEADER + RECORDS)
-    counts = lift_file(source, out, chain, TARGETS.get)
-    assert counts == Counts(4, Counter(vanished=1, malformed=2, contig_unknown=1))
-    assert counts.lifted + counts.reasons.total() == len(RECORDS.splitlines())
-    assert counts.reasons.keys() <= REASONS.keys()
-    assert check(out) == 4
-    text = (gzip.decompress(out.read_bytes()) if name.endswith("gz") else out.read_bytes()).decode()
-    header, records = text[: text.index("chrA\t")], text[text.index("chrA\t") :]
-    assert records == LIFTED
-    assert "##gas_liftover=a.chain.gz\n##contig=<ID=chrA,length=25>\n##contig=<ID=chrB,length=20>\n" in header
-    assert "hg18" not in header
-    assert "chr1" not in header
-    assert unlifted_path(out).read_text() == UNLIFTED
-    assert {path.name for path in tmp_path.iterdir()} == {"a.chain.gz", "in.vcf", name, "out.unlifted.tsv"}
-
-
-def test_a_failure_leaves_no_file(chain, tmp_path, monkeypatch):
-    monkeypatch.setattr(lines, "BLOCK", 100)
-    source = tmp_path / "in.vcf"
-    source.write_text(HEADER + RECORDS + "\0\n")
-    with pytest.raises(AnnotationError) as caught:
-        lift_file(source, tmp_path / "out.vcf", chain, TARGETS.get)
-    assert caught.value.code == "not_vcf"
-    source.write_text(HEADER + RECORDS)
-    with pytest.raises(AnnotationError) as caught:
-        lift_file(source, tmp_path / "missing" / "out.vcf", chain, TARGETS.get)
-    assert caught.value.code == "output_unwritable"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.chain.gz", "in.vcf"]

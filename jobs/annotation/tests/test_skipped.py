@@ -29,6 +29,37 @@ def test_skipped_records_are_listed(vcf, out, annotated):
     assert "Receipt: 5 records read, 2 written, 3 skipped\n" in (out / "in.vcf.count.log").read_text()
 
 
+def test_zeros_before_a_position_are_no_position(vcf, out, annotated):
+    """htslib, which makes the index, reads 03243 as an octal number."""
+    _, found = annotated(vcf(GOOD, ("MT", "03244", "G", "A"), ("MT", "0", "G", "A"), "MT\t1\x0b\r2\tx"))
+    assert [fields[1] for fields in found] == ["0", "3243"]
+    expected = "expected no zeros before the number: some programs take it as octal"
+    assert table(out)[1] == ["4", "MT:03244", f"Line 4: POS is '03244', {expected}."]
+    assert (out / "skipped.tsv").read_text().splitlines()[2].split("\t")[:2] == ["6", "MT:1??2"]
+
+
+@pytest.mark.parametrize("character", ["\x01", "\x0c", "\r", "\x7f"])
+def test_control_characters_are_no_text(character, vcf, out, annotated):
+    _, found = annotated(vcf(GOOD, ("MT", 3244, "G", "A", f"X=a{character}b"), ("MT", 3245, "G", "A", "X=a")))
+    assert [fields[1] for fields in found] == ["3243", "3245"]
+    assert table(out)[1][2] == f"Line 4: there is a control character (byte {ord(character):#04x}), expected text."
+
+
+@pytest.mark.parametrize("contig", ["a,b", "<1>", '1"', "*1", "(1)", "chr\xe9"])
+def test_contigs_that_no_header_can_name(contig, vcf, out, annotated):
+    header = f"##fileformat=VCFv4.3\n##contig=<ID={contig},length=5>\n"
+    summary, _ = annotated(vcf(GOOD, (contig, 3244, "G", "A"), header=header))
+    assert (summary.written, summary.skipped) == (1, 1)
+    assert "CHROM is" in table(out)[1][2]
+    assert check(out / "in.annot.vcf.gz") == 1
+
+
+def test_a_name_that_no_header_can_hold_is_not_declared(vcf, out, annotated, text_of):
+    annotated(vcf(("MT", 3243, "A", "G", 'a,"b=1;XX=2;D\xa0P')))
+    declared = [line for line in text_of(out / "in.annot.vcf.gz").splitlines() if "Not declared" in line]
+    assert declared == ['##INFO=<ID=XX,Number=.,Type=String,Description="Not declared in the input">']
+
+
 def test_the_same_for_unsorted_records(vcf, out, annotated, monkeypatch):
     monkeypatch.setattr(lines, "BLOCK", 100)
     records = [("MT", 8993, "T", "G"), ("MT", "x", "A", "G"), GOOD, "", ("MT", 263, "A", "G"), "nonsense"]
@@ -85,7 +116,12 @@ def test_nuclear_records_of_the_default_reference(vcf, annotated, all_references
     assert info[1]["GAS_CYTOBAND"] == "21q21.3"
     assert (found[1][2], info[1]["GAS_CLINVAR"]) == ("rs63750066", "Likely_pathogenic")
     assert summary.reference["name"] == "GRCh38"
-    assert summary.notes == ["The header does not tell the genome build; GRCh38 was assumed."]
+    assert summary.notes == [
+        "The header does not tell the genome build; GRCh38 was assumed.",
+        "The reference GRCh38 is installed without the sequence of 'chr21': for records there (2) REF was not checked, and "
+        "consequences and HGVS names could not be computed. It can be installed with its sequence: "
+        "python manage.py reference install GRCh38",
+    ]
     assert summary.consequences == {}  # there is no sequence to compute them from
 
 

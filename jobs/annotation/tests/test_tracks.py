@@ -1,14 +1,12 @@
 """Look-ups in compiled tracks agree with looking at every interval and every allele."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.annotation.reference import arrays
-from jobs.annotation.tracks import AlleleTrack, IntervalTrack, Spans, allele_key, compile_alleles, compile_intervals
-
-ALLELES = st.text("ACGT", max_size=3).map(str.encode)
+from jobs.annotation.reference.intervals import compile_intervals
+from jobs.annotation.tracks import IntervalTrack, Spans
 
 
 def track_of(tmp_path, compiled, kind, *arguments):
@@ -18,10 +16,9 @@ def track_of(tmp_path, compiled, kind, *arguments):
 
 
 def texts(track, spans):
-    found = [b""] * len(spans)
-    first, last, gap = map(np.array, zip(*spans, strict=True))
-    track.append(Spans(first, last, gap), found)
-    return found
+    column = track.column(Spans(*map(np.array, zip(*spans, strict=True))))
+    assert column.filled.tolist() == [text != b"" for text in column.texts]
+    return column.texts.tolist()
 
 
 @st.composite
@@ -75,37 +72,6 @@ def test_values_stand_once_and_empty_ones_not_at_all(tmp_path):
     assert texts(track, spans) == [b";A=a", b";A=a;B=x", b";A=a,b;B=x", b""]
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 9), ALLELES, ALLELES).filter(lambda allele: allele[1] != allele[2])),
-    st.lists(st.tuples(st.integers(0, 9), ALLELES, ALLELES), min_size=1),
-)
-def test_alleles_agree_with_brute_force(tmp_path_factory, known, asked):
-    records = [(*allele, (b"rs%d" % n, b"v%d" % n)) for n, allele in enumerate(known, 1)]
-    track = track_of(tmp_path_factory.mktemp("t"), compile_alleles(records), AlleleTrack, 2)
-    keys = np.array([allele_key(*allele) for allele in asked], np.int64)
-    hits, rows = track.find(keys, lambda place: asked[place][1] + b">" + asked[place][2])
-    found = {int(hit): track.value(1, int(row)) for hit, row in zip(hits, rows, strict=True)}
-    for place, allele in enumerate(asked):
-        expected = b"&".join(values[1] for *other, values in records if tuple(other) == allele)
-        assert found.get(place, b"") == expected
-
-
-def test_equal_checksums_of_other_alleles(tmp_path, monkeypatch):
-    """The alleles themselves are compared, not only their checksums."""
-    monkeypatch.setattr("jobs.annotation.tracks.zlib.crc32", lambda text: 7)
-    records = [(5, b"AC", b"", (b"one",)), (5, b"AG", b"", (b"two",))]
-    track = track_of(tmp_path, compile_alleles(records), AlleleTrack, 1)
-    for ref, expected in ((b"AC", [b"one"]), (b"AG", [b"two"]), (b"AT", [])):
-        allele = ref + b">"
-        _, rows = track.find(np.array([allele_key(5, ref, b"")]), lambda place, allele=allele: allele)
-        assert [track.value(0, int(row)) for row in rows] == expected
-
-
-@pytest.mark.parametrize("empty", [compile_alleles([]), compile_intervals([], [b"A"])])
-def test_a_contig_without_entries(tmp_path, empty):
-    if "key" in empty:
-        hits, rows = track_of(tmp_path, empty, AlleleTrack, 1).find(np.array([5 << 32]), lambda place: b"")
-        assert (len(hits), len(rows)) == (0, 0)
-    else:
-        assert texts(track_of(tmp_path, empty, IntervalTrack, [b"A"]), [(3, 8, False), (1, 2, True)]) == [b"", b""]
+def test_a_contig_without_entries(tmp_path):
+    track = track_of(tmp_path, compile_intervals([], [b"A"]), IntervalTrack, [b"A"])
+    assert texts(track, [(3, 8, False), (1, 2, True)]) == [b"", b""]
