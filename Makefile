@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test check format lock bench-annotate bench-jobs bench-memory clean
+.PHONY: help setup run test check format lock bench-annotate bench-jobs bench-memory bench-vaults bench-archive fuzz clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -36,6 +36,15 @@ bench-jobs: var/.setup-dev  ## latency and throughput of jobs, from submission t
 
 bench-memory: var/.setup-dev  ## memory of web and worker while a 500 MB file goes through
 	$(BIN)/python -m gas.benchmarks.memory
+
+bench-vaults: var/.setup-dev  ## speed and memory of the vaults, beside a plain copy
+	$(BIN)/python -m gas.benchmarks.vaults
+
+bench-archive: var/.setup-dev  ## archive and thaw of a large result, the dispatcher among 100,000 rows, an upgrade with 20 results
+	$(BIN)/python -m gas.benchmarks.archive
+
+fuzz: var/.setup-dev  ## broken and hostile files against the engine, for ten minutes (SECONDS=60 changes it)
+	$(BIN)/python -m jobs.annotation.tests.fuzz --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 clean:  ## delete what the set-up made, but no data: .venv, node_modules, assets
 	rm -rf .venv node_modules var/static var/assets var/.setup var/.setup-dev

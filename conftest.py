@@ -1,5 +1,6 @@
 """Fixtures for all tests: a database file, folders and hints of the test's own."""
 
+import uuid
 from pathlib import Path
 
 import dramatiq
@@ -8,10 +9,17 @@ from django.conf import settings as django_settings
 
 from accounts.models import Plan, User
 from gas.objects import objects
+from gas.testing.archive_server import ArchiveServer
+from gas.testing.aws import LocalAWS
+from gas.vaults import vault
 from jobs.models import Job, Upload
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 VCF = (HEADER + "MT\t3243\t.\tA\tG\t.\t.\t.\nMT\t8993\t.\tT\tG\t.\t.\t.\nMT\t11778\t.\tG\tA\t.\t.\t.\n").encode()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--renew-golden", action="store_true", help="store what results are now as what they should be")
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +97,44 @@ def make_job(make_upload):
         return make_upload(owner, content, name).complete()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def aws_server():
+    with LocalAWS() as server:
+        yield server
+
+
+@pytest.fixture
+def local_aws(aws_server, monkeypatch):
+    """A local S3 and SQS, with this process's environment pointing to it."""
+    for name, value in aws_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return aws_server
+
+
+@pytest.fixture(scope="session")
+def archive_server(aws_server, tmp_path_factory):
+    with ArchiveServer(aws_server, tmp_path_factory.mktemp("archive-server")) as server:
+        yield server
+
+
+@pytest.fixture
+def vaults(archive_server, settings, monkeypatch):
+    """All three vaults, empty; returns the stand-in that s3 and glacier are on, free of faults."""
+    for name, value in archive_server.environment.items():
+        monkeypatch.setenv(name, value)
+    archive_server.reset()
+    region = archive_server.aws.region
+    s3 = {"bucket_name": "archive", "region_name": region}  # the same options: their clients are made only once
+    glacier = {"vault_name": "archive", "region_name": region}
+    settings.VAULTS = {
+        "local": {"BACKEND": "gas.vaults.LocalVault"},
+        "s3": {"BACKEND": "gas.aws.s3_vault.S3Vault", "OPTIONS": s3},
+        "glacier": {"BACKEND": "gas.aws.glacier.GlacierVault", "OPTIONS": glacier},
+    }
+    monkeypatch.setattr(vault("s3"), "bucket_name", f"archive-{uuid.uuid4().hex}")
+    monkeypatch.setattr(vault("glacier"), "vault_name", f"archive-{uuid.uuid4().hex}")
+    vault("s3").client.create_bucket(Bucket=vault("s3").bucket_name)
+    vault("glacier").client.create_vault(vaultName=vault("glacier").vault_name)
+    return archive_server

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 import dramatiq
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.utils.module_loading import import_string
 from dramatiq import Worker
 
+from gas.followers import follow
 from gas.hints import dispatch_due
 from jobs.models import Job
 
@@ -34,12 +36,24 @@ class Dispatcher:
     def round(self) -> int:
         """One look at all rows; returns the hints sent. A database out of reach is logged, and tried again next round."""
         try:
-            return dispatch_due()
+            sent = dispatch_due()
+            take_restore_events()
+            return sent
         except DatabaseError:
             log.warning("no hints sent: the database is out of reach", exc_info=True)
             return 0
         finally:
             connection.close()
+
+
+def take_restore_events() -> int:
+    """What S3 tells of completed retrievals, where it does; returns how many messages there were."""
+    if not settings.RESTORE_EVENTS_QUEUE_URL:
+        return 0
+    take = import_string("gas.aws.restore_events.take_restore_events")  # boto3 costs memory where it is not needed
+    where = (settings.RESTORE_EVENTS_QUEUE_URL, settings.AWS_REGION, settings.S3_ARCHIVE_BUCKET)
+    taken: int = take(*where, lambda key: follow("archive_restored", key))
+    return taken
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import time
 import unicodedata
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import quote
@@ -54,8 +55,47 @@ class InvalidKey(ObjectError, ValueError):
     pass
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A line of a bucket's listing."""
+
+    key: str
+    size: int  # bytes
+    modified: datetime
+
+
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
+
+
+class TranslatedReads:
+    """A stream whose errors come out as what `translation`, a context manager, makes of them."""
+
+    def __init__(self, stream: Readable, translation: Callable[[], AbstractContextManager[None]]) -> None:
+        self._stream, self._translation = stream, translation
+
+    def read(self, size: int, /) -> bytes:
+        with self._translation():
+            return self._stream.read(size)
+
+
+class ExactReads:
+    """A stream that has exactly `size` bytes: reading raises PartMismatch when it ends before or goes on after them."""
+
+    def __init__(self, stream: Readable, size: int) -> None:
+        self._stream, self._size, self._left = stream, size, size
+
+    def read(self, size: int = -1, /) -> bytes:
+        """`size` bytes, fewer only at the end, even of a stream that gives them in smaller pieces."""
+        wanted = self._left + 1 if size < 0 else size
+        pieces = []
+        while wanted and (piece := self._stream.read(wanted)):
+            pieces.append(piece)
+            wanted -= len(piece)
+            self._left -= len(piece)
+        if self._left < 0 or (wanted and self._left):
+            raise PartMismatch(f"{self._size - self._left} bytes instead of {self._size}")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def objects(alias: str) -> "ObjectStorage":
@@ -92,6 +132,16 @@ def attachment(filename: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
+def files_below(folder: Path | os.DirEntry[str]) -> "Iterator[os.DirEntry[str]]":
+    """All files in a folder and those below it; memory does not grow with them, as it does with `rglob`."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from files_below(entry)
+            elif entry.is_file(follow_symlinks=False):
+                yield entry
+
+
 class ObjectStorage(Storage, ABC):
     """One bucket. Every method raises InvalidKey, ObjectNotFound where it reads, and StorageUnavailable."""
 
@@ -112,6 +162,17 @@ class ObjectStorage(Storage, ABC):
         return self.read(key, count)
 
     @abstractmethod
+    def put_stream(self, key: str, stream: Readable, size: int) -> None:
+        """Store the `size` bytes of `stream` as `key`, as `put_file` does. PartMismatch when there are more or fewer.
+
+        What `stream` raises comes out, and nothing is stored.
+        """
+
+    @abstractmethod
+    def open_stream(self, key: str) -> AbstractContextManager[Readable]:
+        """The object, to read from its beginning; reading raises StorageUnavailable too."""
+
+    @abstractmethod
     def size(self, key: str) -> int:
         """In bytes."""
 
@@ -121,6 +182,10 @@ class ObjectStorage(Storage, ABC):
         except ObjectNotFound:
             return False
         return True
+
+    @abstractmethod
+    def listing(self) -> Iterator[Listed]:
+        """All objects of the bucket, in no order."""
 
     @abstractmethod
     def address(self, key: str) -> str:
@@ -195,17 +260,17 @@ class LocalObjectStorage(ObjectStorage):
         return self.folder.with_name(f"{self.bucket}.unfinished")
 
     def put_file(self, key: str, path: Path) -> None:
-        target = self._path(key)
-        with path.open("rb") as source, _translated(key, missing=StorageUnavailable):
-            folder = self.unfinished / self._begin(key)
-            try:
-                with (folder / "data").open("wb") as copy:
-                    shutil.copyfileobj(source, copy, _BLOCK)
-                    copy.flush()
-                    os.fsync(copy.fileno())
-                _publish(folder / "data", target)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        with path.open("rb") as source, self._writing(key) as copy:
+            shutil.copyfileobj(source, copy, _BLOCK)
+
+    def put_stream(self, key: str, stream: Readable, size: int) -> None:
+        with self._writing(key) as copy:
+            _copy_exactly(stream, copy, size)
+
+    @contextmanager
+    def open_stream(self, key: str) -> Iterator[Readable]:
+        with self._reading(key) as source:
+            yield TranslatedReads(source, lambda: _translated(key))
 
     def fetch_file(self, key: str, path: Path) -> None:
         with self._reading(key) as source, path.open("wb") as copy, _translated(key):
@@ -219,6 +284,13 @@ class LocalObjectStorage(ObjectStorage):
     def size(self, key: str) -> int:
         with self._reading(key) as source:
             return os.fstat(source.fileno()).st_size
+
+    def listing(self) -> Iterator[Listed]:
+        for file in files_below(self.folder):
+            with suppress(FileNotFoundError):  # deleted this moment
+                found = file.stat()
+                modified = datetime.fromtimestamp(found.st_mtime, UTC)
+                yield Listed(os.path.relpath(file, self.folder), found.st_size, modified)
 
     def address(self, key: str) -> str:
         return str(self._path(key))
@@ -300,6 +372,21 @@ class LocalObjectStorage(ObjectStorage):
         with _translated(key):
             return self._path(key).open("rb")
 
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[BinaryIO]:
+        """A file that becomes the object at the end, unless something was raised."""
+        target = self._path(key)
+        with _translated(key, missing=StorageUnavailable):
+            folder = self.unfinished / self._begin(key)
+            try:
+                with (folder / "data").open("wb") as copy:
+                    yield copy
+                    copy.flush()
+                    os.fsync(copy.fileno())
+                publish(folder / "data", target)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _path(self, key: str) -> Path:
         path = self.folder / check_key(key)
         if not path.resolve().is_relative_to(self.folder.resolve()):  # a symbolic link that leads out
@@ -309,7 +396,7 @@ class LocalObjectStorage(ObjectStorage):
     def _begin(self, key: str) -> str:
         token = uuid.uuid4().hex
         folder = self.unfinished / token
-        _make_private(folder)
+        make_private(folder)
         (folder / "key").write_text(check_key(key))
         (folder / "data").touch()
         return token
@@ -337,7 +424,7 @@ class LocalObjectStorage(ObjectStorage):
             received = sum(self.received_parts(key, token).values())
             if not received == size == total_size > 0:
                 raise PartMismatch(f"{key}: parts of {received} bytes instead of {total_size}")
-            _publish(folder / "data", self._path(key))
+            publish(folder / "data", self._path(key))
 
 
 @contextmanager
@@ -350,16 +437,16 @@ def _translated(key: str, missing: type[ObjectError] = ObjectNotFound) -> Iterat
         raise StorageUnavailable(f"{key}: {error.strerror or error}") from error
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """`folder` and what is missing above it, for the owner alone (mkdir's own `parents` ignores the mode)."""
     for level in (*reversed(folder.parents), folder):
         if not level.exists():
             level.mkdir(mode=0o700, exist_ok=True)
 
 
-def _publish(temporary: Path, target: Path) -> None:
+def publish(temporary: Path, target: Path) -> None:
     """Move a whole file to its place, at once and for good, also over a power cut."""
-    _make_private(target.parent)
+    make_private(target.parent)
     temporary.replace(target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:

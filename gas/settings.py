@@ -6,6 +6,7 @@ off, and a missing secret stops the start.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -51,10 +52,36 @@ _s3_host = f"{S3_UPLOADS_BUCKET}.s3.{AWS_REGION}".removesuffix(".us-east-1")  # 
 _s3_origin = _s3_endpoint or f"https://{_s3_host}.amazonaws.com"
 S3_BROWSER_ORIGIN = env.str("S3_BROWSER_ORIGIN", _s3_origin)  # where browsers PUT slices
 SQS_NAMESPACE = env.str("SQS_NAMESPACE", "gas")
-if STORAGE == "s3" or BROKER == "sqs":
-    for _name in ("AWS_REGION", *(("S3_UPLOADS_BUCKET", "S3_RESULTS_BUCKET") if STORAGE == "s3" else ())):
-        if not globals()[_name]:
-            raise ImproperlyConfigured(f"Set {_name}: STORAGE={STORAGE} and BROKER={BROKER} need it.")
+VAULT = env.str("VAULT", "local" if STORAGE == "local" else "s3")  # of new archives; each row keeps its own
+S3_ARCHIVE_BUCKET = env.str("S3_ARCHIVE_BUCKET", "")
+S3_ARCHIVE_CLASS = env.str("S3_ARCHIVE_CLASS", "GLACIER")
+S3_RESTORE_DAYS = env.int("S3_RESTORE_DAYS", 1)  # how long S3 keeps the restored copy, which we take at once
+RESTORE_EVENTS_QUEUE_URL = env.str("RESTORE_EVENTS_QUEUE_URL", "")  # an SQS queue; the dispatcher listens to it
+GLACIER_VAULT = env.str("GLACIER_VAULT", "")
+_delays = {"Expedited": "5", "Standard": "30", "Bulk": "60"}
+LOCAL_VAULT_DELAYS = {tier: float(seconds) for tier, seconds in env.dict("LOCAL_VAULT_DELAYS", default=_delays).items()}
+if VAULT not in ("local", "s3", "glacier"):
+    raise ImproperlyConfigured(f"VAULT is {VAULT}: it is local, s3 or glacier.")
+if S3_ARCHIVE_CLASS not in ("GLACIER", "DEEP_ARCHIVE"):
+    raise ImproperlyConfigured(f"S3_ARCHIVE_CLASS is {S3_ARCHIVE_CLASS}: it is GLACIER or DEEP_ARCHIVE.")
+if S3_RESTORE_DAYS < 1:
+    raise ImproperlyConfigured(f"S3_RESTORE_DAYS is {S3_RESTORE_DAYS}: S3 keeps a restored copy for at least 1 day.")
+if S3_ARCHIVE_BUCKET and S3_ARCHIVE_BUCKET in (S3_UPLOADS_BUCKET, S3_RESULTS_BUCKET):
+    raise ImproperlyConfigured("S3_ARCHIVE_BUCKET is another one's name: all that is in it counts as an archive.")
+if RESTORE_EVENTS_QUEUE_URL and not S3_ARCHIVE_BUCKET:
+    raise ImproperlyConfigured("RESTORE_EVENTS_QUEUE_URL is set, but not S3_ARCHIVE_BUCKET, whose events these are.")
+if LOCAL_VAULT_DELAYS.keys() != _delays.keys():
+    raise ImproperlyConfigured("LOCAL_VAULT_DELAYS names seconds for all three: Expedited=5,Standard=30,Bulk=60")
+_needed = {
+    "AWS_REGION": STORAGE == "s3" or BROKER == "sqs" or S3_ARCHIVE_BUCKET or GLACIER_VAULT,
+    "S3_UPLOADS_BUCKET": STORAGE == "s3",
+    "S3_RESULTS_BUCKET": STORAGE == "s3",
+    "S3_ARCHIVE_BUCKET": VAULT == "s3",
+    "GLACIER_VAULT": VAULT == "glacier",
+}
+for _name, _is_needed in _needed.items():
+    if _is_needed and not globals()[_name]:
+        raise ImproperlyConfigured(f"Set {_name}: STORAGE={STORAGE}, BROKER={BROKER} and VAULT={VAULT} need it.")
 
 if STORAGE == "s3":
     _objects = {
@@ -74,6 +101,22 @@ STORAGES = {
     **_objects,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+VAULTS: dict[str, dict[str, Any]] = {"local": {"BACKEND": "gas.vaults.LocalVault"}}
+if S3_ARCHIVE_BUCKET:
+    VAULTS["s3"] = {
+        "BACKEND": "gas.aws.s3_vault.S3Vault",
+        "OPTIONS": {
+            "bucket_name": S3_ARCHIVE_BUCKET,
+            "region_name": AWS_REGION,
+            "storage_class": S3_ARCHIVE_CLASS,
+            "restore_days": S3_RESTORE_DAYS,
+        },
+    }
+if GLACIER_VAULT:
+    VAULTS["glacier"] = {
+        "BACKEND": "gas.aws.glacier.GlacierVault",
+        "OPTIONS": {"vault_name": GLACIER_VAULT, "region_name": AWS_REGION},
+    }
 
 DRAMATIQ_BROKER = {
     "BROKER": "gas.aws.sqs.HeartbeatSQSBroker" if BROKER == "sqs" else "dramatiq.brokers.stub.StubBroker",
@@ -119,10 +162,42 @@ if ANNOTATOR not in ("engine", "command"):
     raise ImproperlyConfigured(f"ANNOTATOR is {ANNOTATOR}: it is engine or command.")
 if ANNOTATOR == "command" and "{input}" not in ANNOTATOR_COMMAND:
     raise ImproperlyConfigured("ANNOTATOR=command needs ANNOTATOR_COMMAND, a command line with {input}.")
+GAS_MAX_REF_MISMATCH = env.float("GAS_MAX_REF_MISMATCH", 0.1)  # the engine reads it from the environment
+if not 0 <= GAS_MAX_REF_MISMATCH <= 1:
+    raise ImproperlyConfigured(f"GAS_MAX_REF_MISMATCH is {GAS_MAX_REF_MISMATCH}: it is a share from 0 to 1.")
 ANNOTATOR_MEMORY_BYTES = env.int("ANNOTATOR_MEMORY_BYTES", 4 * 1024**3)
 ANNOTATOR_CPU_SECONDS = env.int("ANNOTATOR_CPU_SECONDS", 4 * 3600)
 ANNOTATOR_WALL_SECONDS = env.int("ANNOTATOR_WALL_SECONDS", 8 * 3600)
 ANNOTATOR_FILE_BYTES = env.int("ANNOTATOR_FILE_BYTES", 50 * 1024**3)
+
+# --- the archive: docs/archive.md ------------------------------------------------------------------------------------
+_free_retention = env.str("FREE_RETENTION", "")
+FREE_RETENTION = (
+    timedelta(seconds=float(_free_retention)) if _free_retention else None
+)  # None: as the plan's row has it
+ARCHIVE_MIN_BYTES = env.int("ARCHIVE_MIN_BYTES", 0)  # smaller results are locked, but stay where they are
+ARCHIVE_WARNING = timedelta(
+    seconds=env.float("ARCHIVE_WARNING", 48 * 3600)
+)  # mail before it, for windows above a day; 0: none
+RETRIEVAL_TIERS = env.list("RETRIEVAL_TIERS", default=["Expedited", "Standard"])  # asked in this order
+if not RETRIEVAL_TIERS or not set(RETRIEVAL_TIERS) <= _delays.keys():
+    raise ImproperlyConfigured(
+        f"RETRIEVAL_TIERS is {','.join(RETRIEVAL_TIERS)}: it lists some of Expedited,Standard,Bulk."
+    )
+if S3_ARCHIVE_CLASS == "DEEP_ARCHIVE" and RETRIEVAL_TIERS == ["Expedited"]:
+    raise ImproperlyConfigured(
+        "S3_ARCHIVE_CLASS=DEEP_ARCHIVE has no Expedited retrievals: add Standard to RETRIEVAL_TIERS."
+    )
+_expedited = env.str("EXPEDITED_MAX_FILES", "")
+EXPEDITED_MAX_FILES = int(_expedited) if _expedited else None  # of one upgrade by the first tier; None: all
+
+# What follows in other apps, in the same transaction (gas/followers.py): apps import downward only.
+FOLLOWERS = {
+    "job_completed": ["archive.follow.job_completed"],
+    "job_deleted": ["archive.follow.job_deleted"],
+    "archive_restored": ["archive.follow.archive_restored"],
+    "plan_changed": ["jobs.follow.plan_changed", "archive.follow.plan_changed"],
+}
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -29,6 +29,7 @@ PRODUCTION = {
     "AWS_REGION": "us-east-1",
     "S3_UPLOADS_BUCKET": "u",
     "S3_RESULTS_BUCKET": "r",
+    "S3_ARCHIVE_BUCKET": "a",
     "DEFAULT_FROM_EMAIL": "gas@example.org",
     "SUPPORT_EMAIL": "support@example.org",
     "GLOBUS_CLIENT_ID": "id",

@@ -7,7 +7,7 @@ boto3 itself reads AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL, for S3 emulators an
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,14 @@ from django.utils.deconstruct import deconstructible
 from storages.backends.s3 import S3Storage  # type: ignore[import-untyped]
 
 from gas.objects import (
+    ExactReads,
+    Listed,
     ObjectNotFound,
     ObjectStorage,
     PartMismatch,
+    Readable,
     StorageUnavailable,
+    TranslatedReads,
     UploadGone,
     attachment,
     check_key,
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 # boto3's default of 10 threads holds ten parts of 8 MiB at a time
 TRANSFER = TransferConfig(max_concurrency=2, multipart_threshold=8 * 1024**2, multipart_chunksize=8 * 1024**2)
+TRANSFER.max_in_memory_upload_chunks = 2  # of a stream; 10 is the default of that, too
 # django-storages would guess a type from the name: .vcf is a business card to mimetypes
 STORED_AS = {"ContentType": "application/octet-stream", "ServerSideEncryption": "AES256"}
 
@@ -51,8 +56,8 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
     client_config: Config
 
     def __init__(self, **options: Any) -> None:
-        style = _addressing_style(options["bucket_name"])
-        super().__init__(**{"client_config": _client_config(style), "transfer_config": TRANSFER, **options})
+        style = addressing_style(options["bucket_name"])
+        super().__init__(**{"client_config": client_config_for(style), "transfer_config": TRANSFER, **options})
 
     @cached_property
     def client(self) -> "S3Client":
@@ -74,13 +79,25 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
         with _translated(key):
             self.client.download_file(self.bucket_name, check_key(key), str(path), Config=TRANSFER)
 
+    def put_stream(self, key: str, stream: Readable, size: int) -> None:
+        with _translated(key):
+            source: Any = ExactReads(stream, size)  # boto3 wants no more of a file than to read it
+            self.client.upload_fileobj(source, self.bucket_name, check_key(key), ExtraArgs=STORED_AS, Config=TRANSFER)
+
+    @contextmanager
+    def open_stream(self, key: str) -> Iterator[Readable]:
+        with _translated(key):
+            body = self.client.get_object(Bucket=self.bucket_name, Key=check_key(key))["Body"]
+        with closing(body):
+            yield TranslatedReads(body, lambda: _translated(key))
+
     def read(self, key: str, limit: int) -> bytes:
         wanted = f"bytes=0-{limit - 1}"
         with _translated(key):
             try:
                 answer = self.client.get_object(Bucket=self.bucket_name, Key=check_key(key), Range=wanted)
             except ClientError as error:
-                if _code(error) == "InvalidRange":  # what S3 says of an empty object
+                if error_code(error) == "InvalidRange":  # what S3 says of an empty object
                     return b""
                 raise
             return answer["Body"].read()
@@ -88,6 +105,12 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
     def size(self, key: str) -> int:
         with _translated(key):
             return self.client.head_object(Bucket=self.bucket_name, Key=check_key(key))["ContentLength"]
+
+    def listing(self) -> Iterator[Listed]:
+        with _translated(self.bucket_name):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket_name):
+                for found in page.get("Contents", ()):
+                    yield Listed(found["Key"], found["Size"], found["LastModified"])
 
     def address(self, key: str) -> str:
         return f"s3://{self.bucket_name}/{check_key(key)}"
@@ -203,7 +226,7 @@ class S3ObjectStorage(ObjectStorage, S3Storage):  # type: ignore[misc]
                 raise StorageUnavailable(f"not deleted: {answer['Errors'][0]}")
 
 
-def _client_config(addressing_style: Literal["path", "virtual"]) -> Config:
+def client_config_for(addressing_style: Literal["path", "virtual"]) -> Config:
     return Config(
         signature_version="s3v4",  # boto3 would sign links with SigV2 in us-east-1
         s3={"addressing_style": addressing_style},
@@ -213,7 +236,7 @@ def _client_config(addressing_style: Literal["path", "virtual"]) -> Config:
     )
 
 
-def _addressing_style(bucket_name: str) -> Literal["path", "virtual"]:
+def addressing_style(bucket_name: str) -> Literal["path", "virtual"]:
     """Virtual on AWS: boto3's own choice signs for the global host, which redirects outside us-east-1.
 
     Path where the bucket's name cannot be part of a host name: with an emulator, or with dots under TLS.
@@ -222,7 +245,7 @@ def _addressing_style(bucket_name: str) -> Literal["path", "virtual"]:
     return "path" if elsewhere or "." in bucket_name else "virtual"
 
 
-def _code(error: ClientError) -> str:
+def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
@@ -231,7 +254,7 @@ def _translated(key: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = _code(error)
+        code = error_code(error)
         if code in {"NoSuchKey", "NotFound", "404"}:
             raise ObjectNotFound(key) from error
         raise (UploadGone(key) if code == "NoSuchUpload" else StorageUnavailable(f"{key}: {error}")) from error

@@ -12,14 +12,14 @@ UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 @register.filter
 def duration(length: timedelta | None) -> str:
-    """The two largest units: "2 hours 5 minutes", "1 day"; below ten seconds with a tenth: "0.8 seconds"."""
+    """The two largest units: "2 hours 5 minutes", "1 day"; below ten seconds with a tenth, if there is one: "0.8 seconds"."""
     if length is None:
         return ""
     seconds = length.total_seconds()
     if seconds < 0.1:
         return "less than 0.1 seconds"
-    if seconds < 9.95:
-        return f"{seconds:.1f} seconds"
+    if seconds < 9.95 and round(seconds, 1) != 1:
+        return f"{seconds:.1f} seconds".replace(".0 ", " ")
     parts, rest = [], round(seconds)
     for unit, size in UNITS:
         count, rest = divmod(rest, size)

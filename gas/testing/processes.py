@@ -22,6 +22,15 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 20) 
         time.sleep(0.02)
 
 
+def peak_memory() -> float:
+    """The most memory that this program has had in use so far, MB.
+
+    Not getrusage's ru_maxrss: that begins with what the process had in use that started the program.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 class Process:
     """A command in a process group of its own; its output, stdout and stderr together, goes to a file.
 

@@ -15,7 +15,7 @@ from gas.testing.aws import LocalAWS, Proxy, environment, free_port
 from gas.testing.postgres import PostgresCluster
 from gas.testing.processes import Process
 
-BUCKETS = ("gas-uploads", "gas-results")
+BUCKETS = ("gas-uploads", "gas-results", "gas-archive")
 
 
 def client(service: str, aws: LocalAWS) -> Any:
@@ -43,6 +43,7 @@ class Production:
             "SQS_NAMESPACE": self.namespace,
             "S3_UPLOADS_BUCKET": BUCKETS[0],
             "S3_RESULTS_BUCKET": BUCKETS[1],
+            "S3_ARCHIVE_BUCKET": BUCKETS[2],
             "VAR_DIR": str(var),
             "PORT": str(self.port),
             "FAKEGLOBUS_PORT": str(self.globus_port),

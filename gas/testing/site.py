@@ -110,9 +110,9 @@ class Visitor(requests.Session):
         return job_url
 
     def wait_for_end(self, job_url: str, timeout: float = 60, pause: float = 0.1) -> str:
-        """Look at the job's page until it no longer polls; returns its text."""
+        """Look at the job's page until it has ended; returns its text."""
         deadline = time.monotonic() + timeout
-        while "hx-trigger" in (text := self.page(job_url).text):
+        while re.search("status-(PENDING|RUNNING)", text := self.page(job_url).text):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{job_url} has not ended after {timeout} s")
             time.sleep(pause)

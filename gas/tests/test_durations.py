@@ -12,6 +12,7 @@ from gas.templatetags.durations import duration, since, utc
     [
         (0.04, "less than 0.1 seconds"),
         (0.84, "0.8 seconds"),
+        (5, "5 seconds"),
         (9.96, "10 seconds"),
         (59.6, "1 minute"),
         (61, "1 minute 1 second"),
@@ -27,7 +28,7 @@ def test_a_length_of_time(seconds, words):
 
 def test_what_is_not_known_yet_is_not_zero():
     start = datetime(2026, 11, 24, tzinfo=UTC)
-    assert since(start + timedelta(seconds=2), start) == "2.0 seconds"
+    assert since(start + timedelta(seconds=2), start) == "2 seconds"
     assert since(None, start) == since(start, None) == ""
 
 

@@ -7,7 +7,7 @@ import shutil
 import stat
 import sys
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -97,6 +97,61 @@ def test_what_is_put_can_be_read_and_fetched(storage, put, tmp_path):
     assert (tmp_path / "fetched").read_bytes() == b"##fileformat=VCFv4.2\n"
 
 
+@pytest.mark.parametrize("content", [b"", b"abc", FIRST + SECOND, FIRST + FIRST], ids=["empty", "3", "5 MiB", "10 MiB"])
+def test_streams(storage, content):
+    storage.put_stream(KEY, io.BytesIO(content), len(content))
+    assert storage.size(KEY) == len(content)
+    with storage.open_stream(KEY) as stream:
+        first = stream.read(2)
+        assert first + b"".join(iter(lambda: stream.read(2**20), b"")) == content
+        assert stream.read(1) == b""
+
+
+class Trickle(io.BytesIO):
+    """As a socket does: fewer bytes than asked for."""
+
+    def read(self, size=-1):
+        return super().read(min(size, 65521) if size > 0 else 65521)
+
+
+def test_a_stream_that_comes_in_small_pieces(storage):
+    storage.put_stream(KEY, Trickle(FIRST + SECOND), len(FIRST + SECOND))
+    assert storage.size(KEY) == len(FIRST + SECOND)
+
+
+@pytest.mark.parametrize("size", [0, 4, 6, 9 * 2**20])
+def test_a_stream_of_another_length_stores_nothing(storage, size):
+    with pytest.raises(PartMismatch):
+        storage.put_stream(KEY, io.BytesIO(b"bytes"), size)
+    with pytest.raises(PartMismatch):
+        storage.put_stream(KEY, io.BytesIO(FIRST + FIRST), size)
+    assert not storage.exists(KEY)
+    assert storage.delete_prefix("uploads") == 0
+
+
+class Torn:
+    """A source that breaks off after 9 MB: S3 has one part by then."""
+
+    left = 9
+
+    def read(self, size):
+        self.left -= 1
+        if not self.left:
+            raise ObjectNotFound("the source")
+        return bytes(2**20)
+
+
+def test_a_source_that_breaks_off_replaces_nothing(storage, put):
+    put(storage, KEY, b"old")
+    with pytest.raises(ObjectNotFound, match="the source"):
+        storage.put_stream(KEY, Torn(), 20 * 2**20)
+    assert storage.read(KEY, 10) == b"old"
+    if hasattr(storage, "bucket_name"):
+        assert "Uploads" not in storage.client.list_multipart_uploads(Bucket=storage.bucket_name)
+    else:
+        assert list(storage.unfinished.iterdir()) == []
+
+
 def test_put_replaces(storage, put):
     put(storage, KEY, b"a longer one")
     put(storage, KEY, b"other")
@@ -119,6 +174,7 @@ def test_what_is_not_there(storage, tmp_path):
         storage.size,
         lambda key: storage.read(key, 1),
         lambda key: storage.fetch_file(key, tmp_path / "f"),
+        lambda key: storage.open_stream(key).__enter__(),
     ):
         with pytest.raises(ObjectNotFound):
             read(KEY)
@@ -134,6 +190,16 @@ def test_addresses_are_what_an_operator_can_use(local, s3, put):
     put(local, KEY, b"x")
     assert Path(local.address(KEY)).read_bytes() == b"x"
     assert s3.address(KEY) == f"s3://{s3.bucket_name}/{KEY}"
+
+
+def test_a_listing_has_every_object_once(storage, put):
+    assert list(storage.listing()) == []
+    for key in ("jobs/1/a", "jobs/1/b/c", "other"):
+        put(storage, key, key.encode())
+    storage.begin_upload("jobs/1/unfinished")
+    lines = {line.key: line for line in storage.listing()}
+    assert {key: line.size for key, line in lines.items()} == {"jobs/1/a": 8, "jobs/1/b/c": 10, "other": 5}
+    assert all(abs((datetime.now(UTC) - line.modified).total_seconds()) < 60 for line in lines.values())
 
 
 def test_delete_twice(storage, put):
@@ -172,6 +238,8 @@ def test_hostile_keys(storage, tmp_path):
     for use in (
         lambda key: storage.put_file(key, tmp_path / "source"),
         lambda key: storage.fetch_file(key, tmp_path / "fetched"),
+        lambda key: storage.put_stream(key, io.BytesIO(b"x"), 1),
+        lambda key: storage.open_stream(key).__enter__(),
         lambda key: storage.read(key, 1),
         storage.size,
         storage.exists,
@@ -245,21 +313,20 @@ def test_finish_does_not_take_an_object_of_another_size_for_its_own(storage, put
 
 
 FLAT = """
-import json, os, resource, sys
-from datetime import timedelta
-from pathlib import Path
+import json, os, sys
 from pathlib import Path
 from django.conf import settings
 settings.configure(VAR_DIR=sys.argv[2], SECRET_KEY="x", USE_TZ=True)
 from gas.aws.s3 import S3ObjectStorage
 from gas.objects import LocalObjectStorage
+from gas.testing.processes import peak_memory
 
-class Zeros:
+class Digits:
     left = 100 * 1024**2
     def read(self, size):
         size = min(size, self.left)
         self.left -= size
-        return bytes(size)
+        return b"0" * size  # bytes(size) takes no memory until it is written to
 
 storage = LocalObjectStorage("uploads") if sys.argv[1] == "local" else S3ObjectStorage(
     bucket_name=sys.argv[1], region_name="us-east-1")
@@ -269,25 +336,29 @@ folder = Path(sys.argv[2])
 os.truncate(folder / "large", 100 * 1024**2)
 storage.put_file("warm/up", folder / "small")
 storage.fetch_file("warm/up", folder / "fetched")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 storage.put_file("a/large", folder / "large")
 storage.fetch_file("a/large", folder / "fetched")
+storage.put_stream("a/stream", Digits(), Digits.left)
+with storage.open_stream("a/stream") as stream:
+    while stream.read(1024**2):
+        pass
 if sys.argv[1] == "local":
     token = storage.begin_upload("a/parts")
-    storage.write_part("a/parts", token, 1, Zeros.left, 0, Zeros())
-    storage.finish_upload("a/parts", token, Zeros.left)
-    assert storage.size("a/parts") == Zeros.left
+    storage.write_part("a/parts", token, 1, Digits.left, 0, Digits())
+    storage.finish_upload("a/parts", token, Digits.left)
+    assert storage.size("a/parts") == Digits.left
 assert (folder / "fetched").stat().st_size == 100 * 1024**2
-print(json.dumps({"grown": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}))
+print(json.dumps({"grown": peak_memory() - before}))
 """
 
 
 def test_memory_does_not_grow_with_the_object(storage, tmp_path):
-    """100 MB there and back; S3 holds two parts of 8 MiB each way."""
+    """100 MB there and back; S3 holds a few parts of 8 MiB each way."""
     bucket = getattr(storage, "bucket_name", "local")
     with Process([sys.executable, "-c", FLAT, bucket, tmp_path]) as process:
         answer = json.loads(process.wait_for("grown", timeout=60).splitlines()[-1])
-    assert answer["grown"] < (8 if bucket == "local" else 32)
+    assert answer["grown"] < (8 if bucket == "local" else 48)
 
 
 # --- folders ------------------------------------------------------------------------------------------------
@@ -395,6 +466,15 @@ def test_a_full_disk_leaves_the_old_object_and_no_litter(local, put, monkeypatch
         put(local, KEY, b"new")
     assert local.read(KEY, 10) == b"old"
     assert list(local.unfinished.iterdir()) == []
+
+
+def test_an_object_that_cannot_be_read_to_its_end(local, put, monkeypatch):
+    put(local, KEY, b"bytes")
+    with local.open_stream(KEY) as stream, monkeypatch.context() as patch:
+        patch.setattr(stream, "_stream", Broken(OSError(errno.EIO, "Input/output error")))
+        assert stream.read(3) == b"abc"
+        with pytest.raises(StorageUnavailable, match="Input/output"):
+            stream.read(3)
 
 
 def test_an_object_is_no_folder_for_others(local, put):

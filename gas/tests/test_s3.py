@@ -1,5 +1,6 @@
 """What is special about objects on S3: links, addresses, what is stored with the bytes, S3 out of reach."""
 
+import io
 import uuid
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -9,6 +10,7 @@ import requests
 
 from gas.aws.s3 import S3ObjectStorage
 from gas.objects import StorageUnavailable, attachment
+from gas.testing.archive_server import CUT
 from gas.testing.aws import Proxy, environment
 
 KEY = "results/1/test.annot.vcf.gz"
@@ -133,6 +135,15 @@ def test_delete_prefix_of_more_than_one_page(s3, source):
         s3.put_file(f"results/1/{number}", source)
     assert s3.delete_prefix("results/1") == 5
     assert not s3.client.list_object_versions(Bucket=s3.bucket_name).get("Versions")
+
+
+def test_an_object_breaks_off(vaults):
+    storage = S3ObjectStorage(bucket_name=f"b-{uuid.uuid4().hex}", region_name="us-east-1")
+    storage.client.create_bucket(Bucket=storage.bucket_name)
+    storage.put_stream(KEY, io.BytesIO(bytes(100_000)), 100_000)
+    vaults.fail("GetObject", CUT)
+    with storage.open_stream(KEY) as stream, pytest.raises(StorageUnavailable):
+        list(iter(lambda: stream.read(2**16), b""))
 
 
 def test_s3_out_of_reach(local_aws, monkeypatch, source, tmp_path):

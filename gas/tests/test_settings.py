@@ -22,6 +22,7 @@ PRODUCTION = {
     "AWS_REGION": "us-east-1",
     "S3_UPLOADS_BUCKET": "uploads",
     "S3_RESULTS_BUCKET": "results",
+    "S3_ARCHIVE_BUCKET": "archive",
     "DEFAULT_FROM_EMAIL": "gas@example.org",
     "SUPPORT_EMAIL": "help@example.org",
 }
@@ -68,6 +69,46 @@ def test_the_browser_may_send_slices_to_the_uploads_bucket(endpoint):
     setup = "__import__('os').environ.setdefault('DJANGO_SETTINGS_MODULE', 'gas.settings')"
     expression = f"{setup} and s.CONTENT_SECURITY_POLICY['DIRECTIVES']['connect-src'][1] == {storage}.browser_origin()"
     assert load(PRODUCTION | endpoint, expression).stdout == "True\n"
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.1", "ten"])
+def test_the_share_of_differing_refs_is_a_share(share):
+    answer = load(PRODUCTION | {"GAS_MAX_REF_MISMATCH": share})
+    assert answer.returncode != 0
+    assert "GAS_MAX_REF_MISMATCH" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"VAULT": "tape"}, "it is local, s3 or glacier"),
+        ({"VAULT": "glacier"}, "Set GLACIER_VAULT"),
+        ({"S3_ARCHIVE_BUCKET": "results"}, "all that is in it counts as an archive"),
+        ({"S3_ARCHIVE_CLASS": "GLACIER_IR"}, "it is GLACIER or DEEP_ARCHIVE"),
+        ({"RETRIEVAL_TIERS": "Expedited,Fast"}, "it lists some of Expedited,Standard,Bulk"),
+        ({"S3_ARCHIVE_CLASS": "DEEP_ARCHIVE", "RETRIEVAL_TIERS": "Expedited"}, "add Standard to RETRIEVAL_TIERS"),
+        ({"S3_RESTORE_DAYS": "0"}, "at least 1 day"),
+        (
+            {"STORAGE": "local", "VAULT": "local", "S3_ARCHIVE_BUCKET": "", "RESTORE_EVENTS_QUEUE_URL": "https://q"},
+            "whose events these are",
+        ),
+        ({"LOCAL_VAULT_DELAYS": "Expedited=5"}, "Expedited=5,Standard=30,Bulk=60"),
+        ({"STORAGE": "local", "BROKER": "memory", "VAULT": "s3", "AWS_REGION": ""}, "Set AWS_REGION"),
+    ],
+)
+def test_a_vault_that_cannot_be(setting, told):
+    answer = load(PRODUCTION | setting)
+    assert answer.returncode != 0
+    assert told in answer.stderr
+
+
+def test_vaults():
+    delays = {"LOCAL_VAULT_DELAYS": "Expedited=1,Standard=2.5,Bulk=0"}
+    expression = "s.VAULT, sorted(s.VAULTS), s.VAULTS['s3']['OPTIONS']['bucket_name'], s.LOCAL_VAULT_DELAYS"
+    answer = load(PRODUCTION | delays | {"GLACIER_VAULT": "old"}, expression)
+    told = "s3 ['glacier', 'local', 's3'] archive {'Expedited': 1.0, 'Standard': 2.5, 'Bulk': 0.0}\n"
+    assert answer.stdout == told
+    assert load(PRODUCTION | {"STORAGE": "local", "S3_ARCHIVE_BUCKET": ""}, "s.VAULT").stdout == "local\n"
 
 
 def test_debug_is_off_unless_said():

@@ -40,6 +40,6 @@ class Command(BaseCommand):
         broker = dramatiq.get_broker()
         with local_workers():
             sent = dispatcher.round()
-            for queue in ("annotate", "notify", "clean"):  # in this order: a job's end makes a notification
+            for queue in ("annotate", "archive", "notify", "clean"):  # in this order: a job's end makes a notification
                 broker.join(queue)
         return sent
