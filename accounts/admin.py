@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.models import Plan, Profile, User
+from accounts.plans import change_plan
 
 
 class ProfileInline(admin.StackedInline):  # type: ignore[type-arg]
@@ -69,6 +70,17 @@ class UserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """A plan changes by its one door, with all that follows."""
+        chosen = None
+        if formset.model is Profile:
+            for edited in formset.forms:
+                if "plan" in edited.changed_data:
+                    chosen, edited.instance.plan_id = edited.instance.plan, edited.initial["plan"]
+        super().save_formset(request, form, formset, change)
+        if chosen:
+            change_plan(form.instance, chosen.code)
 
 
 @admin.register(Plan)

@@ -4,7 +4,7 @@ from django import forms
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
-from accounts.models import Profile, User
+from accounts.models import Plan, Profile, User
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs have the argument
@@ -65,5 +65,12 @@ def _ask_for_confirmation(request: HttpRequest, user: User, email: str) -> None:
 
 
 class SubscribeForm(forms.Form):
-    confirm = forms.BooleanField(label="Yes, change my plan to Premium now.")
+    """From the plan that a user has to the other one."""
+
+    plan = forms.ChoiceField(choices=[(Plan.FREE, Plan.FREE), (Plan.PREMIUM, Plan.PREMIUM)], widget=forms.HiddenInput)
+    confirm = forms.BooleanField()
     confirm.widget.attrs["class"] = "form-check-input"
+
+    def __init__(self, data: QueryDict | None, target: Plan) -> None:
+        super().__init__(data, initial={"plan": target.code})
+        self.fields["confirm"].label = f"Yes, change my plan to {target.name} now."

@@ -1,6 +1,7 @@
 """Who may use GAS, on which plan, and where mails to a person go."""
 
 import uuid
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
@@ -13,6 +14,12 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 
+class PlanManager(models.Manager["Plan"]):
+    def keeping(self) -> "list[Plan]":
+        """The plans on which results can be downloaded for ever."""
+        return [plan for plan in self.all() if plan.download_window is None]
+
+
 class Plan(models.Model):
     """What a researcher may upload and how long results stay. The rows come with the migrations."""
 
@@ -22,8 +29,12 @@ class Plan(models.Model):
     name = models.CharField(max_length=50)
     max_upload_bytes = models.BigIntegerField(null=True, blank=True, help_text="Empty: no limit of its own.")
     retention = models.DurationField(
-        null=True, blank=True, help_text="How long a result can be downloaded. Empty: for ever."
+        null=True,
+        blank=True,
+        help_text="How long a result that is completed from now on can be downloaded. Empty: for ever.",
     )
+
+    objects: ClassVar[PlanManager] = PlanManager()
 
     class Meta:
         constraints = [
@@ -37,6 +48,13 @@ class Plan(models.Model):
     def upload_limit(self) -> int:
         """Bytes that one file may have."""
         return self.max_upload_bytes if self.max_upload_bytes is not None else settings.MAX_UPLOAD_BYTES
+
+    @property
+    def download_window(self) -> timedelta | None:
+        """How long a result can be downloaded, None for ever; FREE_RETENTION overrides the row of the Free plan."""
+        if self.code == self.FREE and settings.FREE_RETENTION is not None:
+            return settings.FREE_RETENTION
+        return self.retention
 
     def allows(self, size: int) -> bool:
         """Whether a file of `size` bytes may be uploaded."""
@@ -113,6 +131,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def plan(self) -> Plan:
         """The plan as the database has it; Free for whoever has no profile (staff)."""
         profile = getattr(self, "profile", None)
+        return profile.plan if profile else Plan.objects.get(pk=Plan.FREE)
+
+    def hold_plan(self) -> Plan:
+        """The plan, until this transaction ends: a change comes before, and counts, or after, and finds what was done.
+
+        Not in one query with the plan: PostgreSQL, when it had to wait for the profile, would not see its new one.
+        """
+        profile = Profile.objects.select_for_update(no_key=True).filter(user=self).first()
         return profile.plan if profile else Plan.objects.get(pk=Plan.FREE)
 
     @property

@@ -13,8 +13,8 @@ from social_django.models import UserSocialAuth
 
 from accounts.forms import ProfileForm, SubscribeForm, pending_address
 from accounts.models import Plan, Profile, User
+from accounts.plans import change_plan
 from accounts.sign_out import sign_out
-from accounts.upgrade import upgrade
 
 
 def next_page(request: HttpRequest) -> str:
@@ -77,16 +77,18 @@ def profile(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def subscribe(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
-    form = SubscribeForm(posted(request))
-    if form.is_valid():
-        if upgrade(user):
-            messages.success(request, "You are on the Premium plan now.")
-        else:
-            messages.info(request, "You were on the Premium plan already.")
-        return redirect("subscribe")
     plans = {plan.code: plan for plan in Plan.objects.all()}
+    target = plans[Plan.PREMIUM if user.plan.code == Plan.FREE else Plan.FREE]
+    form = SubscribeForm(posted(request), target)
+    if form.is_valid():
+        chosen = plans[form.cleaned_data["plan"]]
+        if change_plan(user, chosen.code):
+            messages.success(request, f"You are on the {chosen.name} plan now.")
+        else:
+            messages.info(request, f"You were on the {chosen.name} plan already.")
+        return redirect("subscribe")
     context = {"form": form, "free": plans[Plan.FREE], "premium": plans[Plan.PREMIUM], "plan": user.plan}
-    return render(request, "accounts/subscribe.html", context)
+    return render(request, "accounts/subscribe.html", context | {"target": target})
 
 
 class ConfirmEmail(ConfirmEmailView):  # type: ignore[misc]  # allauth has no types

@@ -22,6 +22,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         return False
 
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context |= {"show_save": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def _report(self, request: HttpRequest, queryset: QuerySet[Any], act: Callable[[Any], bool], done: str) -> None:
         results = [act(row) for row in queryset]
         self.message_user(request, f"{sum(results)} {done}.", messages.SUCCESS)
@@ -52,12 +56,13 @@ class JobAdmin(ReadOnlyAdmin):
         "owner",
         "status",
         "error_code",
+        "reference",
         "submitted_at",
         "started_at",
         "finished_at",
         "attempt",
     ]
-    list_filter = ["status", "submitted_at", "error_code"]
+    list_filter = ["status", "submitted_at", "error_code", "lift_over"]
     list_select_related = ["owner"]
     search_fields = [
         "=id",

@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, connection
 
+from gas.heartbeat import Heartbeat, LeaseLost
 from gas.objects import ObjectNotFound, StorageUnavailable, objects
 from jobs.annotation.child import Limits
 from jobs.annotation.forkserver import ForkServer
+from jobs.annotation.liftover.files import AS_HEADER
 from jobs.external import command_server
 from jobs.models import Job
 from jobs.models.job import Result
@@ -37,7 +38,6 @@ WORTH_ANOTHER_TRY = {
     "output_unwritable",
     "reference_missing",
 }
-BEAT_SECONDS = 1.0
 SCRATCH_GRACE = 60  # seconds between making a folder and locking it, at the very most
 WAIT_SECONDS = 0.5  # how long a wait may last before Python looks at signals and at Dramatiq's interrupts
 
@@ -46,61 +46,21 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident() % 10_000}"
 
 
-class Stopped(Exception):
-    """The attempt must end: the lease is lost, or the job cancelled or deleted."""
-
-
-class Heartbeat:
-    """Renews the lease of a running job every second from a thread of its own, and notes the progress of its run.
-
-    When the row says stop, or the database was out of reach for as long as the lease lasts, `stopped` is set: whoever
-    works looks at it with `check` and ends.
-    """
+class JobHeartbeat(Heartbeat):
+    """Also notes the progress of the run."""
 
     def __init__(self, job: Job) -> None:
         self.progress: tuple[int | None, int | None] = (None, None)
-        self.stopped = threading.Event()
-        self._job = Job.objects.get(pk=job.pk)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{job.pk}", daemon=True)
-
-    def __enter__(self) -> "Heartbeat":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def check(self) -> None:
-        if self.stopped.is_set():
-            raise Stopped
-
-    def _beat(self) -> None:
-        renewed = time.monotonic()
-        try:
-            while not self._over.wait(BEAT_SECONDS):
-                begun = time.monotonic()
-                try:
-                    alive = self._job.heartbeat(*self.progress)
-                    renewed = begun
-                except DatabaseError:
-                    log.warning("job %s: no heartbeat, the database is out of reach", self._job.pk)
-                    connection.close()
-                    alive = time.monotonic() - renewed < settings.JOB_LEASE.total_seconds()
-                if not alive:
-                    self.stopped.set()
-                    return
-        finally:
-            connection.close()
+        row = Job.objects.get(pk=job.pk)
+        super().__init__(lambda: row.heartbeat(*self.progress), f"job {job.pk}")
 
 
 def annotate(job: Job) -> None:
     """Carry out the attempt that `job` was claimed for; every outcome is written to the row, if it is still ours."""
     try:
-        with scratch_folder(job) as scratch, Heartbeat(job) as heartbeat:
+        with scratch_folder(job) as scratch, JobHeartbeat(job) as heartbeat:
             _attempt(job, scratch, heartbeat)
-    except Stopped:
+    except LeaseLost:
         _delete_results(job, job.attempt)
     except StorageUnavailable:
         log.warning("job %s: storage is out of reach", job.pk, exc_info=True)
@@ -113,14 +73,21 @@ def annotate(job: Job) -> None:
             mine.cancelled()
 
 
-def _attempt(job: Job, scratch: Path, heartbeat: Heartbeat) -> None:
+def _attempt(job: Job, scratch: Path, heartbeat: JobHeartbeat) -> None:
     source = scratch / "input" / job.file_name  # so that the log names the file as its owner does
     output = scratch / "output"
     source.parent.mkdir()
     output.mkdir()
     objects("uploads").fetch_file(job.input_key, source)
     heartbeat.check()
-    run = _annotator().start(source, output, stem=job.stem, limits=_limits())
+    run = _annotator().start(
+        source,
+        output,
+        stem=job.stem,
+        reference=job.reference or None,
+        lift_from=AS_HEADER if job.lift_over else None,
+        limits=_limits(),
+    )
     try:
         while (outcome := run.wait(WAIT_SECONDS)) is None:
             heartbeat.check()
@@ -144,7 +111,7 @@ def _annotator() -> ForkServer:
     return command_server(settings.ANNOTATOR_COMMAND) if settings.ANNOTATOR == "command" else engine
 
 
-def _store(job: Job, output: Path, summary: dict[str, object], heartbeat: Heartbeat) -> None:
+def _store(job: Job, output: Path, summary: dict[str, object], heartbeat: JobHeartbeat) -> None:
     result, index, count_log = (output / name for name in (job.result_name, f"{job.result_name}.tbi", job.log_name))
     keys = {result: "annotated.vcf.gz", index: "annotated.vcf.gz.tbi", count_log: "count.log"}
     skipped = output / "skipped.tsv"
@@ -169,7 +136,7 @@ def _store(job: Job, output: Path, summary: dict[str, object], heartbeat: Heartb
         )
     )
     if not completed:
-        raise Stopped
+        raise LeaseLost
     for attempt in range(1, job.attempt):  # what dead attempts may have left
         _delete_results(job, attempt)
 

@@ -1,7 +1,6 @@
 """The actors. Each takes one id, claims the row, takes one step, and may be sent twice or never without harm."""
 
 import logging
-import smtplib
 import uuid
 
 import dramatiq
@@ -10,7 +9,7 @@ from django.db import DatabaseError
 from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from jobs.annotate import annotate, worker_name
-from jobs.mails import job_mail
+from jobs.mails import deliver, job_mail
 from jobs.models import Job, Notification, Upload
 
 log = logging.getLogger(__name__)
@@ -54,29 +53,8 @@ def notify_job(notification_id: str) -> None:
     notification = (
         Notification.objects.select_related("job__owner__profile__plan").filter(pk=int(notification_id)).first()
     )
-    if notification is None or not notification.claim():
-        return
-    if not notification.job.owner.mail_address:
-        notification.failed("There is no address that this user may be written to.")
-        return
-    mail = job_mail(notification)
-    try:
-        mail.send()
-    except Exception as error:
-        if _refused_for_good(error):
-            notification.failed(f"Refused by the mail server: {error}")
-            return
-        log.warning("notification %s was not sent", notification.pk, exc_info=True)
-        notification.try_later(f"{type(error).__name__}: {error}")
-    else:
-        notification.sent()
-
-
-def _refused_for_good(error: Exception) -> bool:
-    """Whether the mail server said 5xx to every recipient; 4xx means later (RFC 5321, 4.2.1)."""
-    return isinstance(error, smtplib.SMTPRecipientsRefused) and all(
-        code >= 500 for code, _ in error.recipients.values()
-    )
+    if notification is not None and notification.claim():
+        deliver(notification, notification.job.owner, lambda: job_mail(notification))
 
 
 @dramatiq.actor(queue_name="clean", max_retries=0)

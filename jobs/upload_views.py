@@ -157,13 +157,14 @@ def part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
 @json_api
 @require_POST
 def complete(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """All parts are there: make the job. A second call gives the same job."""
+    """All parts are there: make the job, for the form's `reference` or none. A second call gives the same job."""
     upload = own_upload(request, pk, open_only=False)
     if missing := upload.missing():
         detail = f"{len(missing)} of {upload.part_count} parts are not there."
         refused = Refused("parts_missing", "Parts are missing", detail, "Send them, then complete the upload.")
         return JsonResponse(refused.as_json() | {"missing": missing}, status=409)
-    return JsonResponse({"job_url": reverse("annotation", args=[upload.complete().pk])}, status=201)
+    job = upload.complete(request.POST.get("reference", ""))
+    return JsonResponse({"job_url": reverse("annotation", args=[job.pk])}, status=201)
 
 
 @json_api

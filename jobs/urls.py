@@ -18,5 +18,6 @@ urlpatterns = [
     path("annotations/<uuid:pk>/index/", views.annotation_index, name="annotation_index"),
     path("annotations/<uuid:pk>/input/", views.annotation_input, name="annotation_input"),
     path("annotations/<uuid:pk>/cancel/", views.annotation_cancel, name="annotation_cancel"),
+    path("annotations/<uuid:pk>/lift-over/", views.annotation_lift_over, name="annotation_lift_over"),
     path("annotations/<uuid:pk>/delete/", views.annotation_delete, name="annotation_delete"),
 ]

@@ -14,9 +14,10 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.views import signed_in
 from gas.objects import objects
 from jobs.models import Job, Upload
+from jobs.references import offered
 
 PAGE_SIZE = 20
-CONTENT_TYPES = {".vcf": "text/plain", ".zip": "application/zip"}  # of inputs; the rest is gzip
+CONTENT_TYPES = {".vcf": "text/plain", ".zip": "application/zip"}  # the rest is gzip
 LONGEST_LOG = 1024**2  # bytes shown; the whole is a download
 
 
@@ -27,7 +28,7 @@ def is_htmx(request: HttpRequest) -> bool:
 
 def own_job(request: HttpRequest, pk: UUID) -> Job:
     """The job that this person may see, or 404."""
-    job: Job | None = Job.objects.visible_to(signed_in(request)).filter(pk=pk).first()
+    job: Job | None = Job.objects.visible_to(signed_in(request)).select_related("archive").filter(pk=pk).first()
     if job is None:
         raise Http404("There is no such annotation.")
     job.owner = signed_in(request)  # read already, with its plan
@@ -43,6 +44,7 @@ def annotate(request: HttpRequest) -> HttpResponse:
         "upload_limit": plan.upload_limit,
         "upgrade_offered": plan.max_upload_bytes is not None,
         "open_uploads": Upload.objects.visible_to(signed_in(request)).open(),
+        "references": offered(),
     }
     return render(request, "jobs/annotate.html", context)
 
@@ -50,19 +52,22 @@ def annotate(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def annotations(request: HttpRequest) -> HttpResponse:
-    jobs = Job.objects.visible_to(signed_in(request)).newest_first().defer("summary")
+    jobs = Job.objects.visible_to(signed_in(request)).newest_first().select_related("archive").defer("summary")
     page = Paginator(jobs, PAGE_SIZE).get_page(request.GET.get("page"))
     for job in page.object_list:
         job.owner = signed_in(request)
-    context = {"page": page, "polling": any(job.is_active for job in page.object_list)}
-    return render(request, "jobs/_annotation_rows.html" if is_htmx(request) else "jobs/annotations.html", context)
+    context = {
+        "page": page,
+        "poll_seconds": min(filter(None, (job.poll_seconds for job in page.object_list)), default=0),
+    }
+    return render(request, "jobs/_annotation_list.html" if is_htmx(request) else "jobs/annotations.html", context)
 
 
 @login_required
 @require_safe
 def annotation(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
-    context = {"job": job, "polling": job.is_active}
+    context = {"job": job, "poll_seconds": job.poll_seconds}
     return render(request, "jobs/_annotation_status.html" if is_htmx(request) else "jobs/annotation.html", context)
 
 
@@ -132,6 +137,15 @@ def annotation_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+def annotation_lift_over(request: HttpRequest, pk: UUID) -> HttpResponse:
+    job = own_job(request, pk)
+    if not job.retry_lifted_over():
+        messages.info(request, f"There is nothing to lift over of {job.file_name}, or it is being done already.")
+    return redirect("annotation", pk=pk)
+
+
+@login_required
+@require_POST
 def annotation_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
     if job.delete_soon():
@@ -140,15 +154,17 @@ def annotation_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _result_download(request: HttpRequest, job: Job, key: str, name: str) -> HttpResponse:
-    if not job.can_download:
-        if job.is_locked:
+    if not job.can_download or not key:
+        if job.is_coming_back:
+            messages.info(request, f"The result of {job.file_name} is not back from the archive yet.")
+        elif job.is_locked:
             messages.warning(
                 request, "The time to download this result on the Free plan is over. Premium opens it again."
             )
         else:
             messages.info(request, f"There is no result of {job.file_name} to download.")
         return redirect("annotation", pk=job.pk)
-    return _download("results", key, name, "application/gzip")
+    return _download("results", key, name, CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/gzip"))
 
 
 def _download(bucket: str, key: str, name: str, content_type: str) -> HttpResponse:

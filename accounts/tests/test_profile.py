@@ -9,7 +9,7 @@ from django.http import QueryDict
 from accounts.fakeglobus import FREE, PREMIUM
 from accounts.forms import ProfileForm
 from accounts.models import Plan, Profile, User
-from accounts.upgrade import upgrade
+from accounts.plans import change_plan
 
 NEW = "rosalind@home.example.org"
 
@@ -160,7 +160,7 @@ def test_mails_to_many_addresses_are_rate_limited(signed_in, mailoutbox):
 def test_plan_of_the_same_moment_is_kept(researcher, rf):
     form = ProfileForm(QueryDict("full_name=R&email=rosalind@example.org&institution=X"), researcher.profile)
     assert form.is_valid()
-    assert upgrade(User.objects.get())
+    assert change_plan(User.objects.get(), Plan.PREMIUM)
     form.keep(rf.post("/profile/"))
     assert User.objects.get().plan.code == Plan.PREMIUM
     assert Profile.objects.get().institution == "X"

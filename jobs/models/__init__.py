@@ -1,5 +1,6 @@
 from jobs.models.job import Job
+from jobs.models.mail import Mail
 from jobs.models.notification import Notification
 from jobs.models.upload import Upload
 
-__all__ = ["Job", "Notification", "Upload"]
+__all__ = ["Job", "Mail", "Notification", "Upload"]

@@ -1,9 +1,10 @@
 """One file to annotate, and what became of it."""
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -14,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
+from gas.followers import follow
 from gas.hints import hint_on_commit
 from gas.leases import FIRST_HINT_AFTER, Leased, LeasedQuerySet, after
 from gas.objects import objects
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 MAX_TRIES = 3  # workers that a job may kill
 GIVE_UP_AFTER = timedelta(days=1)  # for a job that waits for storage
 LONGEST_PAUSE = timedelta(minutes=15)
+LONGEST_POLL = 3600  # seconds; browsers cannot wait for longer than 24 days, and do not count while asleep
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class JobQuerySet(LeasedQuerySet):
     def visible_to(self, user: User) -> Self:
         """The jobs that `user` may see: his own that he has not deleted."""
         return self.filter(owner=user, deleted_at=None)
+
+    def restart_download_windows(self, window: timedelta | None) -> int:
+        """Results can be downloaded for `window` from now on; without end for None."""
+        until = after(window) if window is not None else None
+        return self.filter(status=Job.Status.COMPLETED).update(download_until=until)
 
     def newest_first(self) -> Self:
         return self.order_by("-submitted_at", "-pk")
@@ -70,7 +78,8 @@ class Job(Leased):
            |  `--cancel--> CANCELLED <--cancel---' |
            |                 | ^                   |
            |<--give back-----' | a lost lease: RUNNING --claim--> RUNNING with the next attempt
-           `<--retry (staff)--- FAILED, CANCELLED
+           |<--retry (staff)--- FAILED, CANCELLED
+           `<--retry lifted over (its owner)--- FAILED, when the file is of another build
 
     `attempt` is the fencing token; `tries` counts the attempts that ended without a word (a killed worker) or in an unexpected
     error. `_move` is the only setter of `status`. A deleted job keeps its status, is invisible at once, and is purged.
@@ -99,6 +108,12 @@ class Job(Leased):
     file_name = models.CharField(max_length=200)
     input_key = models.CharField(max_length=300, editable=False)
     input_size = models.BigIntegerField(help_text="Bytes.")
+    reference = models.CharField(
+        max_length=255, blank=True, editable=False, help_text="As its owner chose; empty: found out from the file."
+    )
+    lift_over = models.BooleanField(
+        default=False, editable=False, help_text="First, from the build that the header tells; as its owner wished."
+    )
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING, editable=False)
     tries = models.PositiveSmallIntegerField(default=0, editable=False)
     worker = models.CharField(max_length=100, blank=True, editable=False)
@@ -109,6 +124,9 @@ class Job(Leased):
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
     cancel_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    download_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the result is locked. Empty: the plan keeps it open."
+    )
 
     progress_done = models.BigIntegerField(null=True, blank=True, editable=False, help_text="Records.")
     progress_total = models.BigIntegerField(null=True, blank=True, editable=False, help_text="Records.")
@@ -156,12 +174,14 @@ class Job(Leased):
             models.CheckConstraint(
                 condition=(
                     Q(status="COMPLETED", result_size__isnull=False, log_size__isnull=False)
-                    & ~Q(result_key="") & ~Q(log_key="") & ~Q(result_sha256="") & ~Q(log_sha256="")
+                    & ~Q(result_key="") & ~Q(log_key="") & ~Q(log_sha256="")
+                    & (~Q(result_sha256="") | Q(attempt=0))  # imported from another GAS, not known before it is thawed
                 )
                 | ~Q(status="COMPLETED") & Q(result_key="", log_key="", index_key="", skipped_key=""),
                 name="job_result",
             ),
             models.CheckConstraint(condition=Q(status="FAILED") ^ Q(error_code=""), name="job_error"),
+            models.CheckConstraint(condition=Q(status="COMPLETED") | Q(download_until=None), name="job_download_until"),
         ]  # fmt: skip
 
     def __str__(self) -> str:
@@ -170,7 +190,7 @@ class Job(Leased):
     # --- the way of a job ---------------------------------------------------------------------------------------------
 
     @classmethod
-    def submit(cls, upload: "Upload") -> "Job":
+    def submit(cls, upload: "Upload", reference: str) -> "Job":
         """The job of a finished upload. Runs in the transaction that ends the upload."""
         job = cls(
             owner=upload.owner,
@@ -178,6 +198,7 @@ class Job(Leased):
             file_name=upload.file_name,
             input_key=upload.key,
             input_size=upload.size,
+            reference=reference,
         )
         job.next_action_at = after(FIRST_HINT_AFTER)
         job.save(force_insert=True)
@@ -220,9 +241,12 @@ class Job(Leased):
 
     def complete(self, result: Result) -> bool:
         with transaction.atomic():
-            completed = self._end(self.Status.COMPLETED, **vars(result), only=self.WANTED)
+            window = self.owner.hold_plan().download_window
+            until = after(window) if window is not None else None
+            completed = self._end(self.Status.COMPLETED, **vars(result), download_until=until, only=self.WANTED)
             if completed:
                 self._notify("completed")
+                follow("job_completed", self)
         return completed
 
     def fail(self, code: str, faults: Sequence[str], *, only: Q | None = None) -> bool:
@@ -271,7 +295,11 @@ class Job(Leased):
         """The worker has stopped a job that was cancelled or deleted."""
         return self._end(self.Status.CANCELLED)
 
-    def retry(self) -> bool:
+    def retry_lifted_over(self) -> bool:
+        """As its owner wishes: once more, lifted over first. False: it did not fail for want of that, or not any more."""
+        return self.can_lift_over and self.retry(lift_over=True)
+
+    def retry(self, **changes: Any) -> bool:
         """Staff: once more from the start, for a FAILED or CANCELLED job. The next mail of its end is a new one."""
         with transaction.atomic():
             pending = self._move(
@@ -284,6 +312,7 @@ class Job(Leased):
                 error_code="",
                 error_message="",
                 only=Q(deleted_at=None),
+                **changes,
             )
             if pending:
                 self.notifications.all().delete()
@@ -297,6 +326,7 @@ class Job(Leased):
             deleted = mine.update(deleted_at=Now(), next_action_at=Now(), hints=0)
             if deleted:
                 self.refresh_from_db()
+                follow("job_deleted", self)
                 hint_on_commit(self)
         return bool(deleted)
 
@@ -308,6 +338,7 @@ class Job(Leased):
         objects("results").delete_prefix(self.results_prefix)
         objects("uploads").delete_prefix(self.upload.prefix)
         with transaction.atomic():
+            type(self).objects.select_for_update().filter(pk=self.pk).first()  # a job comes before what hangs on it
             self.delete()
             self.upload.delete()
 
@@ -351,6 +382,10 @@ class Job(Leased):
         return self.is_active and self.cancel_requested_at is None
 
     @property
+    def can_lift_over(self) -> bool:
+        return self.error_code == "needs_lift_over"
+
+    @property
     def results_prefix(self) -> str:
         return f"results/{self.pk}"
 
@@ -365,7 +400,8 @@ class Job(Leased):
 
     @property
     def result_name(self) -> str:
-        return f"{self.stem}.annot.vcf.gz"
+        imported_plain = self.result_key.endswith(".vcf")
+        return f"{self.stem}.annot.vcf{'' if imported_plain else '.gz'}"
 
     @property
     def log_name(self) -> str:
@@ -376,20 +412,35 @@ class Job(Leased):
         return f"{self.stem}.skipped.tsv"
 
     @property
-    def download_until(self) -> datetime | None:
-        """When a Free result is locked; None when the plan keeps results for ever, or there is none."""
-        retention = self.owner.plan.retention
-        if self.status != self.Status.COMPLETED or retention is None or self.finished_at is None:
-            return None
-        return self.finished_at + retention
-
-    @property
     def is_locked(self) -> bool:
         return self.download_until is not None and self.download_until <= timezone.now()
 
     @property
     def can_download(self) -> bool:
-        return self.status == self.Status.COMPLETED and not self.is_locked
+        return self.status == self.Status.COMPLETED and not self.is_locked and self.is_hot
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether the result lies in the results bucket; the archive's row says so."""
+        placement = getattr(self, "archive", None)
+        return placement is None or placement.is_hot
+
+    @property
+    def is_coming_back(self) -> bool:
+        """Whether the result may be downloaded, but is not back from the archive."""
+        return self.status == self.Status.COMPLETED and not self.is_locked and not self.is_hot
+
+    @property
+    def poll_seconds(self) -> int:
+        """How often a page looks for news; 0: there will be none. An open result is locked when its time is over."""
+        if self.is_active:
+            return 1
+        if self.is_coming_back:
+            return 5
+        if self.download_until is None or not self.can_download:
+            return 0
+        left = math.ceil((self.download_until - timezone.now()).total_seconds())
+        return min(max(left, 1), LONGEST_POLL)
 
     @property
     def progress_percent(self) -> int | None:
@@ -411,6 +462,8 @@ class Job(Leased):
             return self._waiting_sentence()
         if self.is_locked:
             return "It is annotated; the time to download the result on the Free plan is over."
+        if self.is_coming_back:
+            return "It is annotated; the result comes back from the archive."
         return {
             self.Status.RUNNING: "It is being annotated; you may close this page, a mail tells you when it is done.",
             self.Status.COMPLETED: "It is annotated; the result can be read and downloaded.",

@@ -1,114 +1,33 @@
-"""Mails about a job: one row per job and kind, made in the transaction that ends the job."""
+"""Mails about a job: one row per job and kind, made in the transaction in which it happens."""
 
-from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
-from django.utils import timezone
+from django.db.models import Q
 
-from gas.leases import FIRST_HINT_AFTER, Leased, LeasedQuerySet, after
 from jobs.models.job import Job
-
-GIVE_UP_AFTER = timedelta(days=3)
-LONGEST_PAUSE = timedelta(minutes=15)
+from jobs.models.mail import Mail
 
 
-class Notification(Leased):
-    """A mail that must go out once; twice only if a worker dies between the mail server's yes and its own note of it.
-
-        PENDING ---claim---> SENDING ---sent---> SENT
-           ^                   |  `---refused, or no luck for three days---> FAILED
-           `---mail server out of reach: later---'
-        FAILED, SENT ---resend (staff)---> PENDING
-
-    `_move` is the only setter of `status`.
-    """
+class Notification(Mail):
+    """A mail to the owner of a job."""
 
     class Kind(models.TextChoices):
         COMPLETED = "completed", "Completed"
         FAILED = "failed", "Failed"
+        EXPIRING = "expiring", "Expiring"
 
-    class Status(models.TextChoices):
-        PENDING = "PENDING", "Pending"
-        SENDING = "SENDING", "Sending"
-        SENT = "SENT", "Sent"
-        FAILED = "FAILED", "Failed"
-
-    MOVES: ClassVar = {
-        Status.PENDING: {Status.SENDING},
-        Status.SENDING: {Status.SENDING, Status.SENT, Status.PENDING, Status.FAILED},
-        Status.SENT: {Status.PENDING},
-        Status.FAILED: {Status.PENDING},
-    }
     actor_name = "notify_job"
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="notifications")
     kind = models.CharField(max_length=9, choices=Kind.choices)
-    status = models.CharField(max_length=7, choices=Status.choices, default=Status.PENDING, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    waiting_since = models.DateTimeField(default=timezone.now, editable=False, help_text="Since it was made or resent.")
-    sent_at = models.DateTimeField(null=True, blank=True, editable=False)
-    error = models.TextField(blank=True, editable=False)
 
-    objects: ClassVar = LeasedQuerySet.as_manager()
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="notification_due")
-        ]
-        constraints = [
+    class Meta(Mail.Meta):
+        constraints: ClassVar = [
+            *Mail.Meta.constraints,
             models.UniqueConstraint(fields=["job", "kind"], name="notification_once"),
-            models.CheckConstraint(
-                condition=Q(status__in=["PENDING", "SENDING", "SENT", "FAILED"]), name="notification_status"
-            ),
-            models.CheckConstraint(condition=Q(kind__in=["completed", "failed"]), name="notification_kind"),
-            models.CheckConstraint(
-                condition=Q(status="SENDING", lease_until__isnull=False)
-                | ~Q(status="SENDING") & Q(lease_until__isnull=True),
-                name="notification_lease",
-            ),
-            models.CheckConstraint(
-                condition=Q(status__in=["PENDING", "SENDING"]) ^ Q(next_action_at__isnull=True),
-                name="notification_timer",
-            ),
-            models.CheckConstraint(condition=Q(status="SENT") ^ Q(sent_at__isnull=True), name="notification_sent_at"),
+            models.CheckConstraint(condition=Q(kind__in=["completed", "failed", "expiring"]), name="notification_kind"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} mail of {self.job_id} ({self.status})"
-
-    def claim(self) -> bool:
-        if self.status not in (self.Status.PENDING, self.Status.SENDING):
-            return False
-        lease = after(settings.JOB_LEASE)
-        taken: dict[str, Any] = {
-            "attempt": F("attempt") + 1,
-            "lease_until": lease,
-            "next_action_at": lease,
-            "not_before": None,
-        }
-        return self._move(self.Status.SENDING, only=self._free(self.Status.PENDING), **taken)
-
-    def sent(self) -> bool:
-        return self._move(self.Status.SENT, sent_at=Now(), error="", lease_until=None, next_action_at=None)
-
-    def failed(self, error: str) -> bool:
-        return self._move(self.Status.FAILED, error=error, lease_until=None, next_action_at=None)
-
-    def try_later(self, error: str) -> bool:
-        """After a mail server out of reach: 15 s, 30 s ... 15 min, and FAILED once the mail is three days late."""
-        if type(self).objects.filter(pk=self.pk, waiting_since__lte=Now() - GIVE_UP_AFTER).exists():
-            return self.failed(error)
-        pause = min(timedelta(seconds=15) * 2 ** min(self.attempt - 1, 10), LONGEST_PAUSE)
-        when = {"next_action_at": after(pause), "not_before": after(pause)}
-        return self._move(self.Status.PENDING, error=error, lease_until=None, **when)
-
-    def resend(self) -> bool:
-        """Send again what was sent or has failed; False while it is under way."""
-        if self.status not in (self.Status.SENT, self.Status.FAILED):
-            return False
-        when = {"next_action_at": after(FIRST_HINT_AFTER), "waiting_since": Now()}
-        return self._move(self.Status.PENDING, sent_at=None, **when)

@@ -16,6 +16,7 @@ from gas.leases import Leased, LeasedQuerySet, after
 from gas.objects import UploadGone, objects
 from jobs.files import HEAD_BYTES, check_head, check_size, clean_file_name
 from jobs.models.job import Job
+from jobs.references import check_reference
 from jobs.refusals import Refused
 
 MOST_OPEN = 20  # of one user at a time
@@ -158,16 +159,18 @@ class Upload(Leased):
     def percent(self) -> int:
         return self.received_bytes * 100 // self.size
 
-    def complete(self) -> Job:
-        """End the session and make its Job; called twice, it gives the same Job.
+    def complete(self, reference: str = "") -> Job:
+        """End the session and make its Job, for a chosen reference or none; called twice, it gives the same Job.
 
-        Raises Refused (and aborts the session) when the file is larger than it said or the plan allows, or is no VCF.
+        Raises Refused when there is no such reference; and, aborting the session, when the file is larger than it said or
+        the plan allows, or is no VCF.
         """
         if self.status == self.Status.COMPLETED:
             job: Job = self.job
             return job
         if self.status == self.Status.ABORTED:
             raise ENDED()
+        check_reference(reference)
         store = objects("uploads")
         if store.exists(self.key):  # put together before a crash, or put there whole
             store.abort_upload(self.key, self.token)
@@ -180,13 +183,13 @@ class Upload(Leased):
             raise
         with transaction.atomic():
             if self._move(self.Status.COMPLETED, next_action_at=None):
-                job = Job.submit(self)
+                job = Job.submit(self, reference)
                 hint_on_commit(job)
                 return job
         ended: Upload | None = type(self).objects.filter(pk=self.pk).first()  # by another request, meanwhile
         if ended is None:
             raise ENDED()
-        return ended.complete()
+        return ended.complete(reference)
 
     def _check(self, size: int, head: bytes) -> None:
         check_size(size, self.owner.plan)

@@ -58,6 +58,7 @@ def test_nothing_can_be_edited_added_or_deleted(staff, jobs):
     page = staff.get(reverse("admin:jobs_job_change", args=[job.pk])).content.decode()
     assert "Line 3 has 7 columns." in page
     assert 'name="status"' not in page
+    assert "Reference:" in page
     assert staff.post(reverse("admin:jobs_job_change", args=[job.pk]), {"status": "COMPLETED"}).status_code in (
         200,
         302,

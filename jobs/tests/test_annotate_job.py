@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from conftest import HEADER
+from gas import heartbeat
 from gas.objects import StorageUnavailable, objects
 from gas.testing.processes import wait_until
 from jobs import annotate as annotate_module
@@ -234,7 +235,7 @@ def slow_engine(monkeypatch):
         return engine_run
 
     monkeypatch.setattr(annotate_module.engine, "start", start_stopped)
-    monkeypatch.setattr(annotate_module, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     return slow
 
 

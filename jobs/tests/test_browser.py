@@ -122,7 +122,9 @@ def test_the_whole_way_from_sign_in_to_sign_out(visit, vcf, tmp_path):
     page.evaluate("window.stillTheSamePage = true")
     expect(status(page)).to_have_text("Completed")
     assert page.evaluate("window.stillTheSamePage"), "the page was loaded anew"
-    expect(page.locator("#annotation-status")).not_to_have_attribute("hx-trigger", re.compile("."))
+    expect(page.locator("#annotation-status")).to_have_attribute(
+        "hx-trigger", re.compile(r"every \d{3}s")
+    )  # once, at the end
     expect(page.locator("#announcer")).to_have_text("test.vcf: Completed")
     expect(page.locator("#annotation-status")).to_contain_text("You can download it until")
 
@@ -313,6 +315,21 @@ def test_a_broken_record_is_skipped_and_shown(signed_in, tmp_path):
     assert "\tMT:77\tLine 6 has 4 columns" in download.value.path().read_text()
 
 
+def test_a_reference_is_chosen_and_what_it_could_not_tell_is_told(signed_in, tmp_path):
+    page, nuclear = signed_in.page, tmp_path / "nuclear.vcf"
+    nuclear.write_text(HEADER + "21\t25891796\t.\tC\tT\t.\t.\t.\n")
+    page.goto("/annotate/")
+    expect(page.get_by_label("Reference")).to_have_value("")
+    page.get_by_label("Reference").select_option("GRCh38")
+    page.locator("#file").set_input_files(nuclear)
+    page.locator("#start").click()
+    signed_in.wait_for_job()
+    expect(status(page)).to_have_text("Completed")
+    expect(page.locator("#about + dl")).to_contain_text("GRCh38, as you chose")
+    expect(page.locator("#notes")).to_contain_text("manage.py reference install GRCh38")
+    expect(page.locator("#notes")).not_to_contain_text("was assumed")
+
+
 def test_the_list_polls_while_something_runs_and_then_stops(signed_in, vcf, tmp_path):
     page, long = signed_in.page, tmp_path / "long.vcf.gz"
     lines = b"MT\t3243\t.\tA\tG\t.\t.\t.\n" * 600_000
@@ -369,7 +386,7 @@ def test_no_page_is_wider_than_a_phone(signed_in, tmp_path):
 
 
 def test_with_s3_the_file_never_passes_through_the_site(browser, vcf, tmp_path):
-    buckets = {"S3_UPLOADS_BUCKET": "uploads", "S3_RESULTS_BUCKET": "results"}
+    buckets = {"S3_UPLOADS_BUCKET": "uploads", "S3_RESULTS_BUCKET": "results", "S3_ARCHIVE_BUCKET": "archive"}
     with LocalAWS() as aws:
         for bucket in buckets.values():
             client("s3", aws).create_bucket(Bucket=bucket)

@@ -17,9 +17,9 @@ import pytest
 from django.db import connection
 
 from conftest import HEADER, VCF
+from gas import heartbeat
 from gas.objects import objects
 from gas.testing.processes import wait_until
-from jobs import annotate as annotate_module
 from jobs import external
 from jobs.annotation.errors import AnnotationError
 from jobs.models import Job
@@ -42,7 +42,7 @@ def program(tmp_path, settings, monkeypatch):
     """Sets ANNOTATOR_COMMAND to a Python program of this text."""
     templates = []
     # the test's transaction holds SQLite, for which a heartbeat would wait
-    monkeypatch.setattr(annotate_module, "BEAT_SECONDS", 600)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 600)
 
     def use(text: str, arguments: str = "{input} {result} {log}") -> str:
         path = tmp_path / f"annotate-{len(templates)}.py"
@@ -299,7 +299,7 @@ def test_a_program_that_hangs_is_ended_with_its_children(researcher, make_job, p
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 @pytest.mark.parametrize("act", ["cancel", "lost lease"])
 def test_cancelling_and_a_lost_lease_end_the_family(researcher, make_job, program, tmp_path, monkeypatch, act):
-    monkeypatch.setattr(annotate_module, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     program(FAMILY.format(pids=str(tmp_path / "pids"), first="pass", then="time.sleep(600)"))
     job = make_job(researcher)
 

@@ -4,9 +4,11 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from django.db.models import F
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.models import Plan
+from accounts.plans import change_plan
 from gas.objects import StorageUnavailable, objects
 from jobs.models import Job, Upload
 from jobs.models.job import Result
@@ -21,7 +23,7 @@ PAGES = [
     "annotation_index",
     "annotation_input",
 ]
-POSTS = ["annotation_cancel", "annotation_delete"]
+POSTS = ["annotation_cancel", "annotation_delete", "annotation_lift_over"]
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def skipped(complete, tmp_path):
 
 
 def late(job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(finished_at=F("finished_at") - timedelta(minutes=6))
+    Job.objects.filter(pk=job.pk).update(download_until=timezone.now() - timedelta(minutes=1))
 
 
 @pytest.mark.parametrize("name", ["annotate", "annotations", "profile"])
@@ -127,6 +129,7 @@ def test_live_pages_poll_only_while_something_runs(browser, researcher, make_job
     job = make_job(researcher)
     for name, args in (("annotations", []), ("annotation", [job.pk])):
         assert b"hx-trigger" in browser.get(reverse(name, args=args)).content
+    change_plan(researcher, Plan.PREMIUM)
     complete(job)
     for name, args in (("annotations", []), ("annotation", [job.pk])):
         assert b"hx-trigger" not in browser.get(reverse(name, args=args)).content
@@ -207,7 +210,7 @@ def test_a_locked_result_is_neither_offered_nor_given(browser, researcher, make_
 def test_upgrading_opens_it_again_at_once(browser, researcher, make_job, complete):
     job = complete(make_job(researcher))
     late(job)
-    browser.post(reverse("subscribe"), {"confirm": "on"})
+    browser.post(reverse("subscribe"), {"plan": "premium", "confirm": "on"})
     assert browser.get(reverse("annotation_result", args=[job.pk]))["Location"].startswith("/objects/")
 
 
@@ -236,6 +239,16 @@ def test_skipped_records_are_told_and_their_list_is_kept_as_long_as_the_log(brow
     job.delete_soon()
     job.purge()
     assert not objects("results").exists(job.skipped_key)
+
+
+def test_what_is_to_know_of_a_result_stands_beside_it(browser, researcher, make_job, complete):
+    job = complete(make_job(researcher))
+    url = reverse("annotation", args=[job.pk])
+    assert "Things to know" not in browser.get(url).content.decode()
+    Job.objects.update(summary={"records": 3, "notes": ["GRCh38 was assumed.", "No sequence of '<b>'."]})
+    page = browser.get(url).content.decode()
+    assert "Things to know about this result" in page
+    assert "<li>GRCh38 was assumed.</li><li>No sequence of &#x27;&lt;b&gt;&#x27;.</li>" in page
 
 
 def test_without_skipped_records_there_is_no_list(browser, researcher, make_job, complete):

@@ -47,6 +47,14 @@ def test_wait_does_the_work_and_sends_the_mail(researcher, vcf):
     assert len(mail.outbox) == 1
 
 
+def test_a_reference_is_chosen_and_an_unknown_one_begins_nothing(researcher, vcf):
+    submit(vcf, "--email", researcher.email, "--reference", "GRCh38")
+    assert Job.objects.get().reference == "GRCh38"
+    with pytest.raises(CommandError, match=r"'\.\./GRCh38' was asked for; there are: GRCh38, rCRS\."):
+        submit(vcf, "--email", researcher.email, "--reference", "../GRCh38")
+    assert (Job.objects.count(), Upload.objects.count()) == (1, 1)
+
+
 def test_a_failed_job_is_a_failed_command(researcher, tmp_path):
     path = tmp_path / "empty.vcf"
     path.write_text(HEADER)

@@ -13,6 +13,7 @@ from django.core.validators import validate_email
 from accounts.models import User
 from gas.objects import ObjectError, objects
 from jobs.models import Job, Upload
+from jobs.references import check_reference
 from jobs.refusals import Refused
 from jobs.tasks import annotate_job, notify_job
 
@@ -41,10 +42,13 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="Until the job has ended.",
         )
+        parser.add_argument(
+            "--reference", default="", metavar="NAME", help="To annotate against; else it is found out from the file."
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *, file: Path, email: str, create: bool, wait: int | None, **options: Any) -> None:
-        job = _submit(file, _user(email, create=create))
+        job = _submit(file, _user(email, create=create), options["reference"])
         if wait is not None:
             _wait_for_end(job, wait)
         job.refresh_from_db()
@@ -82,8 +86,9 @@ def _user(email: str, *, create: bool) -> User:
     return User.objects.create_researcher(email)
 
 
-def _submit(file: Path, owner: User) -> Job:
+def _submit(file: Path, owner: User, reference: str) -> Job:
     try:
+        check_reference(reference)
         file.open("rb").close()
         upload = Upload.start(owner, file.name, file.stat().st_size)
     except OSError as error:
@@ -92,7 +97,7 @@ def _submit(file: Path, owner: User) -> Job:
         raise CommandError(f"{file}: {refused}") from None
     try:
         objects("uploads").put_file(upload.key, file)
-        return upload.complete()
+        return upload.complete(reference)
     except Refused as refused:
         raise CommandError(f"{file}: {refused}") from None
     except ObjectError as error:

@@ -44,9 +44,10 @@ class Problem extends Error {
 }
 
 class UploadSession {
-  /** `url` is that of a session to go on with, or null; `onProgress(bytes)` hears how many bytes are there. */
-  constructor({ file, uploadsUrl, url, token, onBegin, onProgress }) {
-    Object.assign(this, { file, uploadsUrl, url, token, onBegin, onProgress });
+  /** `url` is that of a session to go on with, or null; `reference` the chosen one, or "" to have it found out from the
+      file; `onProgress(bytes)` hears how many bytes are there. */
+  constructor({ file, uploadsUrl, url, reference, token, onBegin, onProgress }) {
+    Object.assign(this, { file, uploadsUrl, url, reference, token, onBegin, onProgress });
     this.sent = new Map(); // slice number -> bytes that are there
   }
 
@@ -82,8 +83,8 @@ class UploadSession {
   async open() {
     const known = this.url && (await this.known());
     if (known && known.status !== "ABORTED") return known;
-    const fields = { file_name: this.file.name, size: this.file.size };
-    this.beginning = this.call("POST", this.uploadsUrl, { fields, signal: null });
+    const body = JSON.stringify({ file_name: this.file.name, size: this.file.size });
+    this.beginning = this.call("POST", this.uploadsUrl, { body, signal: null });
     const session = await this.beginning;
     this.url = session.url;
     this.onBegin(session);
@@ -165,18 +166,19 @@ class UploadSession {
   /** The answer of the server, or {missing: [numbers]}. Asked twice, it names the same job. */
   async complete() {
     try {
-      return await this.retrying(() => this.call("POST", `${this.url}complete/`));
+      const body = new URLSearchParams({ reference: this.reference });
+      return await this.retrying(() => this.call("POST", `${this.url}complete/`, { body }));
     } catch (problem) {
       if (problem.missing?.length) return { missing: problem.missing };
       throw problem;
     }
   }
 
-  async call(method, url, { fields, signal = this.stopping.signal } = {}) {
+  async call(method, url, { body, signal = this.stopping.signal } = {}) {
     const headers = { Accept: "application/json", "X-CSRFToken": this.token };
     let response, answer;
     try {
-      response = await fetch(url, { method, headers, signal, body: fields && JSON.stringify(fields) });
+      response = await fetch(url, { method, headers, signal, body });
       answer = parsed(await response.text());
     } catch (error) {
       throw signal?.aborted ? error : new Problem(LOST, { retry: true });

@@ -133,6 +133,7 @@ function upload(file) {
     file,
     uploadsUrl: page.dataset.uploads,
     url: unfinishedUpload(file),
+    reference: byId("reference")?.value ?? "", // no choice where there is only one
     token: tokenField.value,
     onBegin: ({ url }) => memory.set(url, file),
     onProgress: progressShower(file),

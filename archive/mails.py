@@ -1,0 +1,16 @@
+"""The mail that says that an upgrade has brought all results back."""
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.urls import reverse
+
+from archive.models import Restoration
+from jobs.mails import render_mail
+
+
+def restored_mail(restoration: Restoration) -> EmailMultiAlternatives:
+    context = {
+        "results": restoration.total,
+        "list_url": settings.SITE_URL + reverse("annotations"),
+    }
+    return render_mail("restored", restoration.user, context, {"X-GAS-Restoration": str(restoration.pk)})
