@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .block import Block
-from .records import MAX_POS, is_plain, left_aligned, trimmed
+from .records import MAX_POS, is_plain, moved_left, trimmed
 from .reference.arrays import Array
 from .tracks import Spans, allele_key
 
@@ -118,7 +118,9 @@ class Variants:
         """Which rows have an ALT allele that puts another number of bases in the place of some."""
         replacing = np.zeros(len(self), bool)
         for row, changes in self.others.items():
-            replacing[row] = any(ref and alt and len(ref) != len(alt) for _, _, ref, alt in changes.alleles)
+            for _, _, ref, alt in changes.alleles:
+                if ref and alt and len(ref) != len(alt):
+                    replacing[row] = True
         return replacing
 
     @cached_property
@@ -157,7 +159,7 @@ class Variants:
         long = {}
         for row, changes in self.others.items():
             for number, at, own, other in changes.alleles:
-                start, ref, alt = left_aligned(at, own, other, bases)
+                start, ref, alt = moved_left(at, own, other, bases)
                 if ref != alt:
                     long[len(snvs) + len(keys)] = ref + b">" + alt
                     keys.append(allele_key(start, ref, alt))

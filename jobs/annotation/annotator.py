@@ -143,7 +143,7 @@ class Annotator:
         rows = keys.row[hits]
         good = variants.agreed[rows]
         hits, entries, rows = hits[good], entries[good], rows[good]
-        self.tally.tracks[track.name] += len(np.unique(rows))
+        self.tally.tracks[track.name] += len(set(rows.tolist()))
         if track.id_field >= 0:
             known = variants.ids(rows)
             for row, old, name in zip(rows.tolist(), known, found.values(track.id_field, entries), strict=True):

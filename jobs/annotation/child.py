@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from .engine import annotate
 from .errors import AnnotationError
-from .processes import crashed, die_with
+from .processes import crashed, die_with, keep_memory
 
 NICENESS = 10
 
@@ -61,6 +61,7 @@ def run(request: Request, pipe: int, parent: int) -> NoReturn:
     """Never returns: annotates in this fresh child of `parent`, reports into `pipe`, exits."""
     try:
         _confine(request.limits, parent)
+        keep_memory()
         _send(pipe, {"pid": os.getpid()})
         _send(pipe, {"outcome": asdict(_outcome(request, pipe))})
     except BaseException:  # noqa: BLE001 - a child of a fork must not return into its parent's code

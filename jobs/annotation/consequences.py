@@ -3,23 +3,20 @@
 The side file has only what csq needs (CHROM, POS, REF, ALT; ID is the row number), under contig lines of ours: csq 1.24
 crashes without them, and undeclared INFO or FORMAT keys of the user cannot disturb it. csq gets only the rows near an
 exon, and only the genes that these rows lie in; what it says farther from any exon was asked when the reference was
-built (far.py). Each call is in a child of its own: csq may crash, and it remembers the last position for the next call
-in its process.
+built (far.py).
 """
 
 import functools
 import os
 import re
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pysam.bcftools
-
+from .csq import ALONE, CRASHES, call_csq
 from .errors import AnnotationError
 from .output import no_room
-from .processes import call_in_child, crashed
+from .processes import crashed
 from .reference import Contig, Reference
 
 CORRECTIONS = [
@@ -28,7 +25,6 @@ CORRECTIONS = [
 ]
 
 _ENTRY = re.compile(rb"(?:^|,)([^|,]*)")  # what stands first in an entry
-CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE}
 MAX_CRASHING = 20  # records of a block: more have another cause, and finding each costs some twenty calls
 
 
@@ -88,7 +84,7 @@ def _consequences(
     side, out, gff = folder / "side.vcf", folder / "side.out.vcf", folder / "side.gff3"
     gff.write_bytes(b"##gff-version 3\n" + b"".join(ask.contig.data.gff(ask.genes) for ask in asks))
     side.write_bytes(side_file(asks))
-    status = call_in_child(lambda: run_csq(code, reference.fasta, gff, side, out))
+    status = call_csq(ALONE, code, reference.fasta, gff, side, out)
     if os.WIFSIGNALED(status):
         sites = [site for ask in asks for site in ask.sites]
         if os.WTERMSIG(status) not in CRASHES or len(crashing) == MAX_CRASHING:
@@ -138,21 +134,6 @@ def side_file(asks: list[Ask]) -> bytes:
         head += b"##contig=<ID=%b,length=%d>\n" % (name, ask.contig.length)
         body += [b"%b\t%d\t%d\t%b\t%b\t.\t.\t.\n" % (name, pos, row, ref, alt) for row, pos, ref, alt in ask.sites]
     return head + b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + b"".join(body)
-
-
-def run_csq(genetic_code: int, fasta: Path, gff: Path, side: Path, out: Path) -> None:
-    """Runs `bcftools csq` in this process, with an NCBI translation table. Raises SamtoolsError."""
-    files = ["-f", str(fasta), "-g", str(gff), "-o", str(out), str(side)]
-    pysam.bcftools.csq("-l", "-C", table_of(genetic_code), "-v", "0", "-Ov", *files, catch_stdout=False)
-
-
-def table_of(genetic_code: int) -> str:
-    """csq's number of an NCBI translation table.
-
-    Its default, 0, is table 1 with no start codon but ATG: with TTG and CTG csq would call the start lost of transcripts
-    whose start is not known.
-    """
-    return "0" if genetic_code == 1 else str(genetic_code)
 
 
 def spliced_genes(contig: Contig, genes: list[int]) -> frozenset[bytes]:

@@ -5,20 +5,19 @@ process or in others. What was found is added up, and decides at the end whether
 declares all that the records use, is written then, before the blocks. Only a file that is not sorted is read again.
 """
 
-import os
 import shutil
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
 from .annotator import Annotator
 from .block import Block, Skipped, parse
 from .choice import choose
+from .csq import csq_server
 from .errors import AnnotationError, from_os_error
 from .haplotypes import ask
 from .header import Header, split_header
@@ -28,27 +27,18 @@ from .members import insert
 from .noting import note
 from .older import OlderRecords
 from .output import BgzfWriter, append_members, index
-from .processes import die_with
 from .provenance import annotated_header
 from .reference import Reference
 from .scan import Piece, Scan, check_lengths
 from .sorting import sorted_texts
 from .summary import Summary, summarise
 from .tabix import Index, spans_of
+from .workers import Text, in_order
 
 SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".gz", ".bgz", ".zip")
 SKIPPED_HEADER = "line\trecord\treason\n"
-AHEAD = 2  # blocks that wait for each process
 
 Progress = Callable[[int, int], None]
-
-
-class Text(NamedTuple):
-    """A block of the input: its number, the number of its first line, and its text."""
-
-    number: int
-    line: int
-    text: bytes
 
 
 class _Unsorted(Exception):
@@ -88,12 +78,14 @@ def annotate(  # noqa: PLR0913 - all but the first two are options
             result = Path(folder, f"{stem}.annot.vcf.gz")
             run = _Run(lifting.header if lifting else header, chosen, work, processes, _Throttle(progress, lines))
             try:
-                if lifting:
-                    found = run.annotate_lifted(lifting, chain([first], texts))
-                else:
-                    found = run.annotate(_numbered(header.length + 1, chain([first], texts)))
+                with csq_server():
+                    if lifting:
+                        found = run.annotate_lifted(lifting, chain([first], texts))
+                    else:
+                        found = run.annotate(_numbered(header.length + 1, chain([first], texts)))
             except _Unsorted:
-                found = run.annotate_sorted(_numbered(header.length + 1, split_header(lines.blocks())[1]))
+                with csq_server():
+                    found = run.annotate_sorted(_numbered(header.length + 1, split_header(lines.blocks())[1]))
             found.check(chosen)
             with BgzfWriter(result, "the results") as out:
                 out.write(annotated_header(found, chosen))
@@ -165,8 +157,7 @@ class _Run:
         """Puts GAS_HAPLOTYPE into records of the body, in which block n ends at byte `ends[n]`."""
         said = ask(self.reference, (noted(parts, number) for number in range(len(ends))), parts)
         if said.insertions:
-            insert(self.body, ends, said.insertions)
-            self.index.whole = False
+            self.index.move(insert(self.body, ends, said.insertions))
         found.haplotypes, found.unanswered = len(said.insertions), said.unanswered
 
     def write_index(self, result: Path, body_at: int) -> int:
@@ -248,48 +239,6 @@ def annotate_text(reference: Reference, width: int, work: Path, text: Text) -> t
 def noted(work: Path, number: int) -> Path:
     """Where a block notes what haplotypes.ask() needs."""
     return work / f"{number}.haplotypes"
-
-
-def in_order(
-    function: Callable[[Text], tuple[Path, Piece]], texts: Iterable[Text], processes: int
-) -> Iterator[tuple[Path, Piece]]:
-    """The results for all blocks, in their order; with several processes when there are several blocks."""
-    texts = iter(texts)
-    head = list(islice(texts, 2))
-    if processes < 2 or len(head) < 2:
-        yield from map(function, chain(head, texts))
-        return
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - small files do without
-    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
-    from multiprocessing import get_context  # noqa: PLC0415
-
-    pool = ProcessPoolExecutor(processes, get_context("fork"), _become_worker, (os.getpid(), function))
-    try:
-        waiting = deque(pool.submit(_work, text) for text in head)
-        for text in texts:
-            if len(waiting) >= AHEAD * processes:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(_work, text))
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise AnnotationError(
-            "engine_crashed", "An annotation process ended without a result; it is worth another try."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_worker: list[Callable[[Text], tuple[Path, Piece]]] = []  # of a forked process: what it does, inherited, not sent
-
-
-def _become_worker(parent: int, function: Callable[[Text], tuple[Path, Piece]]) -> None:
-    die_with(parent)
-    _worker.append(function)
-
-
-def _work(text: Text) -> tuple[Path, Piece]:
-    return _worker[0](text)
 
 
 def _numbered(line: int, texts: Iterable[bytes]) -> Iterator[Text]:

@@ -13,20 +13,21 @@ import pickle
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 
 import numpy as np
-import pysam.bcftools
 
-from .consequences import CRASHES, corrected, spliced_genes, table_of
+from .consequences import corrected, spliced_genes
+from .csq import CRASHES, PHASED, call_csq
 from .errors import AnnotationError
 from .genotypes import EVERY, Carriers
 from .members import Insertion
 from .noting import Record, Run, clusters, part
 from .output import no_room
-from .processes import call_in_child, crashed
+from .processes import crashed
 from .reference import Contig, ContigData, Reference
+from .reference.arrays import Array
 
 CELLS, ROWS = 4 << 20, 50_000  # records times haplotypes, and records, that one call of csq gets
 ALONE = set(b"missense synonymous stop_retained intron non_coding 5_prime_utr 3_prime_utr".split())
@@ -35,15 +36,19 @@ _NUMBER = re.compile(rb"[0-9]+")
 
 
 Codon = tuple[bytes, bytes]  # transcript, number
-Haplotype = tuple[tuple[int, int], ...]  # (number of the record, allele) of each ALT allele on it
 
 
 @dataclass
 class Group:
-    """The records of genes that overlap, of which each haplotype is there once, in order of appearance."""
+    """The records of genes that overlap, of which each haplotype is there once, in order of appearance.
+
+    A haplotype is the ALT alleles on it: `row` counts the records, `lengths` tells how many entries each haplotype has.
+    """
 
     records: list[Record]
-    haplotypes: list[Haplotype]
+    row: Array
+    allele: Array
+    lengths: Array
 
     @classmethod
     def of(cls, carried: list[tuple[Record, Carriers]]) -> "Group":
@@ -52,32 +57,56 @@ class Group:
         parts = [part(block, *record.carriers) for record, block in carried]
         row = np.repeat(np.arange(len(records)), counts)
         haplotype, allele, phase_set = (np.concatenate(column) for column in zip(*parts, strict=True))
-        if not len(row):
-            return cls(records, [])
-        order = np.lexsort([row, haplotype])
-        entries = np.stack([row, allele, phase_set], axis=1)[order]
-        starts = np.flatnonzero(np.diff(haplotype[order], prepend=-1)).tolist()
-        different = {
-            entries[a:b].tobytes(): (a, b) for a, b in zip(starts[::-1], [*starts[1:], len(row)][::-1], strict=True)
-        }
-        found: dict[Haplotype, None] = {}
-        for a, b in sorted(different.values()):
-            found.update(dict.fromkeys(_by_phase_set(entries[a:b].tolist())))
-        return cls(records, list(found))
+        order = np.argsort(haplotype, kind="stable")
+        row, haplotype, allele, phase_set = row[order], haplotype[order], allele[order], phase_set[order]
+        told = phase_set != EVERY
+        if (np.diff(haplotype[told]) == 0)[np.diff(phase_set[told]) != 0].any():
+            row, haplotype, allele = _split(row, haplotype, allele, phase_set)
+        starts = np.flatnonzero(np.diff(haplotype, prepend=-1))
+        lengths = np.diff(starts, append=len(row))
+        entries = np.stack([row, allele], axis=1)
+        ends = (starts + lengths).tolist()
+        texts = [entries[a:b].tobytes() for a, b in zip(starts.tolist(), ends, strict=True)]
+        first = dict(zip(reversed(texts), range(len(texts) - 1, -1, -1), strict=True))
+        chosen = np.zeros(len(starts), bool)
+        chosen[list(first.values())] = True
+        kept = np.repeat(chosen, lengths)
+        return cls(records, row[kept], allele[kept], lengths[chosen])
 
     @property
     def matters(self) -> bool:
         """Whether two records on one haplotype may touch each other: else each does what it does alone."""
         codons = functools.cache(lambda number: _codons(self.records[number]))
-        for haplotype in self.haplotypes:
-            if len(haplotype) > 1:
+        rows = iter(self.row.tolist())
+        for length in self.lengths.tolist():
+            haplotype = list(islice(rows, length))
+            if length > 1:
                 seen: set[Codon] = set()
-                for number, _ in haplotype:
+                for number in haplotype:
                     changed = codons(number)
                     if changed is None or changed & seen:
                         return True
                     seen |= changed
         return False
+
+    def genotypes(self, width: int) -> Iterator[bytes]:
+        """A text for each record: the allele of each haplotype, in so many columns."""
+        cells = np.full((len(self.records), width), b"0", object)
+        cells[self.row, np.repeat(np.arange(len(self.lengths)), self.lengths)] = [
+            b"%d" % n for n in self.allele.tolist()
+        ]
+        return map(b"\t".join, cells.tolist())
+
+
+def _split(row: Array, haplotype: Array, allele: Array, phase_set: Array) -> tuple[Array, Array, Array]:
+    """Makes a haplotype of a sample one of its own for each phase set: nothing is known of two sets together."""
+    parts = []
+    for start, stop in pairwise([*np.flatnonzero(np.diff(haplotype, prepend=-1)).tolist(), len(row)]):
+        own = phase_set[start:stop]
+        sets = dict.fromkeys(own[own != EVERY].tolist())
+        parts += [start + np.flatnonzero((own == EVERY) | (own == chosen)) for chosen in sets or [EVERY]]
+    places = np.concatenate(parts)
+    return row[places], np.repeat(np.arange(len(parts)), list(map(len, parts))), allele[places]
 
 
 def _codons(record: Record) -> set[Codon] | None:
@@ -100,13 +129,6 @@ class Haplotypes:
 
     insertions: list[Insertion] = field(default_factory=list)
     unanswered: int = 0
-
-
-def _by_phase_set(entries: list[list[int]]) -> Iterator[Haplotype]:
-    """A haplotype of a sample, as one of its own for each phase set: nothing is known of two sets together."""
-    sets = list(dict.fromkeys(phase_set for _, _, phase_set in entries if phase_set != EVERY))
-    for chosen in sets or [EVERY]:
-        yield tuple((row, allele) for row, allele, phase_set in entries if phase_set in {EVERY, chosen})
 
 
 def ask(reference: Reference, paths: Iterable[Path], folder: Path) -> Haplotypes:
@@ -153,10 +175,10 @@ def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
     batch: list[Group] = []
     rows = columns = 0
     for group in groups:
-        rows, columns = rows + len(group.records), max(columns, len(group.haplotypes))
+        rows, columns = rows + len(group.records), max(columns, len(group.lengths))
         if batch and (rows * columns > CELLS or rows > ROWS):
             yield batch
-            batch, rows, columns = [], len(group.records), len(group.haplotypes)
+            batch, rows, columns = [], len(group.records), len(group.lengths)
         batch.append(group)
     if batch:
         yield batch
@@ -169,7 +191,7 @@ def _ask(reference: Reference, contig: Contig, batch: list[Group], folder: Path,
     gff.write_bytes(b"##gff-version 3\n" + contig.data.gff(genes))
     with side.open("wb") as file:
         file.writelines(_side_lines(contig, batch))
-    status = call_in_child(lambda: run_csq_phased(contig.genetic_code, reference.fasta, gff, side, out))
+    status = call_csq(PHASED, contig.genetic_code, reference.fasta, gff, side, out)
     if os.WIFSIGNALED(status):
         if os.WTERMSIG(status) not in CRASHES:
             raise crashed("bcftools csq", status)
@@ -197,28 +219,15 @@ def _genes_of(data: ContigData, batch: list[Group]) -> list[int]:
 
 def _side_lines(contig: Contig, batch: list[Group]) -> Iterator[bytes]:
     """VCF text for csq: a haploid column for each haplotype."""
-    width, name = max(len(group.haplotypes) for group in batch), contig.name.encode()
+    width, name = max(len(group.lengths) for group in batch), contig.name.encode()
     columns = b"".join(b"\t%d" % number for number in range(width))
     yield b"##fileformat=VCFv4.2\n##contig=<ID=%b,length=%d>\n" % (name, contig.length)
     yield b'##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
     yield b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT" + columns + b"\n"
     for group in batch:
-        carried: list[list[tuple[int, int]]] = [[] for _ in group.records]
-        for column, haplotype in enumerate(group.haplotypes):
-            for row, allele in haplotype:
-                carried[row].append((column, allele))
-        for record, cells in zip(group.records, carried, strict=True):
-            genotypes = [b"0"] * width
-            for column, allele in cells:
-                genotypes[column] = b"%d" % allele
-            yield b"%b\t%d\t.\t%b\t%b\t.\t.\t.\tGT\t" % (name, record.pos, record.ref, record.alt)
-            yield b"\t".join(genotypes) + b"\n"
-
-
-def run_csq_phased(genetic_code: int, fasta: Path, gff: Path, side: Path, out: Path) -> None:
-    """Runs `bcftools csq -p s` in this process, with an NCBI translation table. Raises SamtoolsError."""
-    files = ["-f", str(fasta), "-g", str(gff), "-o", str(out), str(side)]
-    pysam.bcftools.csq("-p", "s", "-C", table_of(genetic_code), "-v", "0", "-Ov", *files, catch_stdout=False)
+        for record, genotypes in zip(group.records, group.genotypes(width), strict=True):
+            head = b"%b\t%d\t.\t%b\t%b\t.\t.\t.\tGT\t" % (name, record.pos, record.ref, record.alt)
+            yield b"%b%b\n" % (head, genotypes)
 
 
 def _compare(records: list[Record], out: Path, spliced: frozenset[bytes], found: Haplotypes) -> None:

@@ -1,6 +1,7 @@
 """Child processes: tied to their parent's life, and what their end means."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from .errors import AnnotationError
 
 PR_SET_PDEATHSIG = 1
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+KEPT = 256 << 20  # bytes
 
 
 def call_in_child(function: Callable[[], object]) -> int:
@@ -36,6 +39,17 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
+
+
+def keep_memory() -> None:
+    """Has glibc keep what is freed: the next block needs as much again, and each new page costs a fault.
+
+    And has Python look for cycles seldom: a block is many small objects, and next to no cycles.
+    """
+    gc.set_threshold(100_000)
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(M_MMAP_THRESHOLD, KEPT)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def crashed(what: str, status: int | None) -> AnnotationError:

@@ -97,12 +97,16 @@ def trimmed(pos: int, ref: bytes, alt: bytes) -> tuple[int, bytes, bytes]:
 
 
 def left_aligned(start: int, ref: bytes, alt: bytes, sequence: bytes | memoryview | None) -> tuple[int, bytes, bytes]:
-    """An insertion or deletion, trimmed, moved as far left as the sequence allows; without anchor base, 0-based.
+    """An allele trimmed, and if it is an insertion or deletion moved as far left as the sequence allows; 0-based."""
+    return moved_left(*trimmed(start, ref, alt), sequence)
+
+
+def moved_left(start: int, ref: bytes, alt: bytes, sequence: bytes | memoryview | None) -> tuple[int, bytes, bytes]:
+    """A trimmed insertion or deletion, without anchor base, moved as far left as the sequence allows; 0-based.
 
     After Tan, Abecasis and Kang 2015 (doi:10.1093/bioinformatics/btv112), but for the anchor. Without a sequence, or
     beyond its ends, the change stays where it is.
     """
-    start, ref, alt = trimmed(start, ref, alt)
     moved = ref or alt
     if sequence is None or (ref and alt) or not moved or not 0 < start <= len(sequence):
         return start, ref, alt

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .block import Block
+from .members import Moves
 from .output import MEMBER, BgzfWriter
 from .records import MAX_POS
 from .reference.arrays import Array
@@ -152,6 +153,13 @@ class Index:
             moved = np.where(span.places == NOWHERE, NOWHERE, span.places + np.uint64(at << 16))
             np.minimum(there, moved, out=there)
             self.places[span.name] = known
+
+    def move(self, moves: Moves) -> None:
+        """Takes the records where they went when text was inserted."""
+        for parts in self.chunks.values():
+            parts[:] = [Chunks(part.bins, moves.of(part.begins), moves.of(part.ends)) for part in parts]
+        for name, places in self.places.items():
+            self.places[name] = np.where(places == NOWHERE, NOWHERE, moves.of(places))
 
     def write(self, path: Path, header: int) -> None:
         """Writes the .tbi of the file, whose records are moved on by so many bytes of header. Raises AnnotationError."""

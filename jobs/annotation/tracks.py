@@ -112,7 +112,7 @@ class IntervalTrack:
     def overlapped(self, spans: Spans) -> list[int]:
         """The intervals that any of the variants overlaps, in ascending order."""
         first, last = self._segments(spans)
-        numbers = set(np.unique(self.sets[first]).tolist())
+        numbers = set(self.sets[first].tolist())
         for row in np.flatnonzero(first != last).tolist():
             numbers.update(self.sets[first[row] : last[row] + 1].tolist())
         return sorted(set().union(*map(self._members, numbers)))

@@ -1,8 +1,11 @@
 """Genetic codes, amino acids, and what a substitution in a codon changes."""
 
 import re
+from functools import cached_property
 
 import numpy as np
+
+from jobs.annotation.reference.arrays import Array
 
 # NCBI translation tables (gc.prt): amino acids of the 64 codons, each base in the order T, C, A, G, and start codons
 GENETIC_CODES = {
@@ -31,19 +34,23 @@ _SHORT = 120  # bases; below it, numpy costs more than it saves
 
 
 class GeneticCode:
-    """One of NCBI's translation tables.
-
-    The arrays `codon_changes`, `old` and `new` have the texts of each substitution (aAa/gAa, Lys, and Glu or %3D with a
-    closing parenthesis) at [position in the codon * 256 + codon * 4 + base], bases numbered in the order T, C, A, G.
-    """
+    """One of NCBI's translation tables."""
 
     def __init__(self, amino_acids: str, starts: str) -> None:
         self.amino_acids = dict(zip(CODONS, amino_acids, strict=True))
         self._letters = np.full((5, 5, 5), ord("X"), np.uint8)  # by the numbers of three bases; 4 is any other
         self._letters[:4, :4, :4] = np.frombuffer(amino_acids.encode(), np.uint8).reshape(4, 4, 4)
         self.starts = {codon for codon, start in zip(CODONS, starts, strict=True) if start == "M"}
+
+    @cached_property
+    def changes(self) -> tuple[Array, Array, Array]:
+        """The texts of each substitution (aAa/gAa, Lys, and Glu or %3D with a closing parenthesis).
+
+        They are at [position in the codon * 256 + codon * 4 + base], bases numbered in the order T, C, A, G.
+        """
         changes = [self._change(codon, at, base) for at in range(3) for codon in CODONS for base in BASES]
-        self.codon_changes, self.old, self.new = np.array(changes, object).T.copy()
+        codons, old, new = np.array(changes, object).T.copy()
+        return codons, old, new
 
     def _change(self, codon: str, at: int, base: str) -> tuple[str, str, str]:
         changed = codon[:at] + base + codon[at + 1 :]

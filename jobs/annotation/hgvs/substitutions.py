@@ -93,10 +93,11 @@ def _p_names(
     p, texts = ids + ":p.?", np.full(len(ids), "", object)  # where a codon has an N, or lacks an end
     rows = np.flatnonzero(whole & (alt < _N))
     which = ((within * 64 + codons) * 4 + alt)[rows]
-    old, new, ids = code.old[which], code.new[which], ids[rows]
+    changes, old, new = (texts[which] for texts in code.changes)
+    ids = ids[rows]
     columns = zip(ids.tolist(), old.tolist(), (residue[rows] + 1).tolist(), new.tolist(), strict=True)
     p[rows] = [f"{name}:p.({before}{n}{after}" for name, before, n, after in columns]
-    texts[rows] = ids + ":" + code.codon_changes[which]
+    texts[rows] = ids + ":" + changes
     for row in rows[(residue[rows] == 0) | (old == "Ter")].tolist():  # the start, or a stop
         at, transcript = int(spliced[row]), transcripts[int(number[row])]
         change = protein_change(transcript, at, at + 1, _LETTERS[alt[row]])

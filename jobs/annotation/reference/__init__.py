@@ -123,7 +123,7 @@ class ContigData:
         behind = np.where(before >= 0, first - self.arrays["gene/end"][left] + 1, far)
         ahead = np.where(after < len(start), start[right] - last, far)
         genes = np.where(ahead < behind, right, left)
-        symbols = {gene: self.gene.values(gene)[0] for gene in np.unique(genes).tolist()}
+        symbols = {gene: self.gene.values(gene)[0] for gene in set(genes.tolist())}
         distances = np.minimum(behind, ahead).tolist()
         return [
             b";GAS_NEAREST=%b|%d" % (symbols[gene], distance)

@@ -58,8 +58,8 @@ def test_faults(vcf, out):
 
 
 def test_csq_is_killed(path, out):
-    crash = "consequences.run_csq = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
-    done = run_broken("consequences", crash, path, "--output-dir", out)
+    crash = "csq.run_csq = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    done = run_broken("csq", crash, path, "--output-dir", out)
     assert (done.returncode, done.stderr) == (
         1,
         "bcftools csq ended without a result (killed, as the system does when memory runs out); "
@@ -69,7 +69,7 @@ def test_csq_is_killed(path, out):
 
 
 def test_failure_of_csq(path, out):
-    done = run_broken("consequences", "consequences.run_csq = lambda *_: 1 / 0", path, "--output-dir", out)
+    done = run_broken("csq", "csq.run_csq = lambda *_: 1 / 0", path, "--output-dir", out)
     assert (done.returncode, done.stderr) == (1, "bcftools csq could not compute the consequences.\n")
 
 

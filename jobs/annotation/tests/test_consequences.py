@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.annotation import reference
-from jobs.annotation.consequences import run_csq
+from jobs.annotation.csq import ALONE, run_csq
 from jobs.annotation.fields import CSQ_DESCRIPTION
 from jobs.annotation.processes import call_in_child
 
@@ -131,5 +131,5 @@ def test_description_of_bcsq_is_that_of_csq(vcf, tmp_path):
     loaded = reference.load("rCRS")
     path = vcf(("MT", 3243, "A", "G"), header="##fileformat=VCFv4.2\n##contig=<ID=MT>\n")
     target = tmp_path / "csq.vcf"
-    assert not call_in_child(lambda: run_csq(2, loaded.fasta, loaded.folder / "MT.gff3", path, target))
+    assert not call_in_child(lambda: run_csq(ALONE, 2, loaded.fasta, loaded.folder / "MT.gff3", path, target))
     assert f'Description="{CSQ_DESCRIPTION}"' in target.read_text()

@@ -9,7 +9,7 @@ import signal
 import pysam
 import pytest
 
-from jobs.annotation import annotate, haplotypes, lines
+from jobs.annotation import annotate, csq, haplotypes, lines
 from jobs.annotation.tests import made_genome
 from jobs.annotation.tests.conftest import COLUMNS, HEADER, data_lines
 from jobs.annotation.tests.test_identity import bcftools, corrected, info
@@ -274,15 +274,15 @@ def test_the_users_own_bcsq_is_not_mistaken_for_ours(vcf, out):
 def test_a_call_that_crashes_costs_only_its_genes(made, results, monkeypatch, tmp_path):
     rows = list(phased(made, 2000, 7, 2))
     whole = results(rows)
-    run = haplotypes.run_csq_phased
+    run = csq.run_csq
 
-    def crashing(code, fasta, gff, side, target):
-        if b"\n2\t" in side.read_bytes():
+    def crashing(options, code, fasta, gff, side, target):
+        if options == csq.PHASED and b"\n2\t" in side.read_bytes():
             signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # without a trace
             os.kill(os.getpid(), signal.SIGSEGV)
-        run(code, fasta, gff, side, target)
+        run(options, code, fasta, gff, side, target)
 
-    monkeypatch.setattr(haplotypes, "run_csq_phased", crashing)
+    monkeypatch.setattr(csq, "run_csq", crashing)
     spared = re.sub(rb"(?m)^(2\t.*?);GAS_HAPLOTYPE=[^;]*", rb"\1", whole)
     assert results(rows) == spared != whole
     log = (tmp_path / "out" / "in.vcf.count.log").read_text()

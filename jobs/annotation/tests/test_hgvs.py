@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.annotation import reference
-from jobs.annotation.consequences import run_csq
+from jobs.annotation.csq import ALONE, run_csq
 from jobs.annotation.hgvs import Transcripts, info_fields
 from jobs.annotation.hgvs.changes import LONGEST_ALT
 from jobs.annotation.hgvs.genetic_code import AMINO_ACIDS, CODES, CODONS, GENETIC_CODES
@@ -358,7 +358,7 @@ def test_amino_acids_agree_with_csq_for_every_substitution(mitochondrion, tmp_pa
         lines += [f"MT\t{pos}\t.\t{ref}\t{','.join(base for base in 'ACGT' if base != ref)}\t.\t.\t."]
     side.write_text("\n".join(lines) + "\n")
     genes = rcrs.folder / "MT.gff3"
-    assert call_in_child(lambda: run_csq(2, rcrs.fasta, genes, side, out)) == 0
+    assert call_in_child(lambda: run_csq(ALONE, 2, rcrs.fasta, genes, side, out)) == 0
     compared = 0
     for line in out.read_text().splitlines():
         if line.startswith("#"):
