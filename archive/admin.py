@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -65,7 +66,7 @@ class ResultArchiveAdmin(ReadOnlyAdmin):
     @admin.action(description="Verify archives now", permissions=["change"])
     def verify_now(self, request: HttpRequest, queryset: QuerySet[ResultArchive]) -> None:
         rows = queryset.exclude(archive_id="")
-        self._look(request, rows, steps.verify, "whole", "do not hold: see their errors")
+        self._look(request, rows, steps.verify, "whole", "do not hold")
 
     @admin.action(description="Release from quarantine, to where a whole copy is", permissions=["change"])
     def release(self, request: HttpRequest, queryset: QuerySet[ResultArchive]) -> None:
@@ -82,7 +83,7 @@ class ResultArchiveAdmin(ReadOnlyAdmin):
         """Like `_report`, for what asks the stores."""
         try:
             results = [act(row) for row in rows]
-        except (StorageUnavailable, VaultUnavailable) as error:
+        except (StorageUnavailable, VaultUnavailable, ImproperlyConfigured) as error:
             self.message_user(request, f"Out of reach: {error}", messages.ERROR)
             return
         self.message_user(request, f"{sum(results)} {good}.", messages.SUCCESS)

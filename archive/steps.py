@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
 
 from archive.models import ResultArchive, Retrieval
 from gas.heartbeat import CheckedReads, Heartbeat, LeaseLost
@@ -58,6 +59,8 @@ def archive(row: ResultArchive) -> None:
     if row.status in {Status.HOT, Status.ARCHIVING} and row.claim_archiving(vault(where)):
         with _held(row) as heartbeat:
             _copy_to_vault(row, heartbeat)
+    if row.status == Status.PURGING and row.call_off_purging():
+        delete(row)
     if row.status == Status.PURGING and row.claim_purging():
         with _held(row):
             objects("results").delete(row.hot_key)
@@ -78,7 +81,8 @@ def _copy_to_vault(row: ResultArchive, heartbeat: Heartbeat) -> None:
     try:
         store.verify(archived.archive_id, archived)
     except (IntegrityError, ArchiveNotFound) as error:
-        store.delete_archive(archived.archive_id)
+        if row.renew():  # else whoever has it now may have archived it whole, under the same id
+            store.delete_archive(archived.archive_id)
         raise VaultUnavailable(f"The archive did not hold what was sent: {error}") from error
     if not row.archived_as(archived):
         _delete_unless_named(row, store, archived)
@@ -108,8 +112,7 @@ def restore(row: ResultArchive) -> None:
         try:
             retrieval = _initiate(row, store, retrieval)
         except ArchiveNotFound as error:
-            retrieval.end(Retrieval.Outcome.FAILED)
-            row.quarantine(f"The vault does not have the archive: {error}")
+            _give_up(row, retrieval, f"The vault does not have the archive: {error}")
         else:
             shortest, _ = store.typical_duration(retrieval.tier, row.size)
             row.thawing(min(shortest, LONGEST_PAUSE))
@@ -132,6 +135,12 @@ def _initiate(row: ResultArchive, store: Vault, retrieval: Retrieval) -> Retriev
     raise VaultUnavailable(f"No tier was granted ({'; '.join(refusals)})")
 
 
+def _give_up(row: ResultArchive, retrieval: Retrieval, why: str) -> None:
+    with transaction.atomic():
+        if row.quarantine(why):
+            retrieval.end(Retrieval.Outcome.FAILED)
+
+
 # --- thaw -------------------------------------------------------------------------------------------------------------
 
 
@@ -149,8 +158,7 @@ def thaw(row: ResultArchive) -> None:
         except RetrievalExpired as error:
             _ask_again(row, retrieval, Retrieval.Outcome.EXPIRED, str(error))
         except ArchiveNotFound as error:
-            retrieval.end(Retrieval.Outcome.FAILED)
-            row.quarantine(f"The vault does not have the archive: {error}")
+            _give_up(row, retrieval, f"The vault does not have the archive: {error}")
     if row.status == Status.HOT:
         delete(row)
 
@@ -167,8 +175,9 @@ def _look(row: ResultArchive, store: Vault, retrieval: Retrieval, heartbeat: Hea
 
 
 def _ask_again(row: ResultArchive, retrieval: Retrieval, outcome: Retrieval.Outcome, why: str) -> None:
-    retrieval.end(outcome)
-    row.retrieve_again(why)
+    with transaction.atomic():
+        if row.retrieve_again(why):
+            retrieval.end(outcome)
 
 
 def _copy_to_bucket(row: ResultArchive, store: Vault, retrieval: Retrieval, heartbeat: Heartbeat) -> None:
@@ -185,8 +194,7 @@ def _copy_to_bucket(row: ResultArchive, store: Vault, retrieval: Retrieval, hear
         if not row.renew():
             return  # whoever has it now may have thawed it whole, under the same key
         objects("results").delete(key)
-        retrieval.end(Retrieval.Outcome.FAILED)
-        row.quarantine(f"What came out of the vault is not what the annotator wrote: {error}")
+        _give_up(row, retrieval, f"What came out of the vault is not what the annotator wrote: {error}")
         return
     if row.thawed(key, read.sha256):
         retrieval.end(Retrieval.Outcome.THAWED)

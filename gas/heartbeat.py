@@ -58,9 +58,10 @@ class Heartbeat:
                     connection.close()
                     alive = time.monotonic() - renewed < settings.JOB_LEASE.total_seconds()
                 if not alive:
-                    self.stopped.set()
                     return
         finally:
+            if not self._over.is_set():  # an unexpected error, too: nobody renews the lease any more
+                self.stopped.set()
             connection.close()
 
 

@@ -1,5 +1,7 @@
 """The pages of a researcher: upload, list, details, log, downloads."""
 
+import math
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.views import signed_in
@@ -164,11 +167,16 @@ def _result_download(request: HttpRequest, job: Job, key: str, name: str) -> Htt
         else:
             messages.info(request, f"There is no result of {job.file_name} to download.")
         return redirect("annotation", pk=job.pk)
-    return _download("results", key, name, CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/gzip"))
+    content_type = CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/gzip")
+    return _download("results", key, name, content_type, until=job.download_until)
 
 
-def _download(bucket: str, key: str, name: str, content_type: str) -> HttpResponse:
+def _download(bucket: str, key: str, name: str, content_type: str, *, until: datetime | None = None) -> HttpResponse:
+    """Sends the browser to a link that dies by itself, no later than `until`."""
     store = objects(bucket)
     store.size(key)  # ObjectNotFound here is a page; behind the link it would be the store's own XML
-    url = store.download_url(key, filename=name, content_type=content_type, lifetime=settings.LINK_LIFETIME)
-    return redirect(url)
+    lifetime = settings.LINK_LIFETIME
+    if until is not None:
+        left = math.ceil((until - timezone.now()).total_seconds())  # S3 counts whole seconds, and knows no 0
+        lifetime = min(lifetime, timedelta(seconds=max(left, 1)))
+    return redirect(store.download_url(key, filename=name, content_type=content_type, lifetime=lifetime))

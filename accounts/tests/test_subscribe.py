@@ -24,6 +24,15 @@ def test_page_compares_the_plans(signed_in, researcher):
     assert plan_of(researcher) == "free"
 
 
+def test_a_free_plan_that_keeps_results_locks_nothing(signed_in, researcher, settings):
+    settings.FREE_RETENTION = None
+    Plan.objects.filter(pk=Plan.FREE).update(retention=None)
+    change_plan(researcher, Plan.PREMIUM)
+    page = signed_in.get("/subscribe/").content.decode()
+    assert "your results stay open, and new files" in page
+    assert "locked and archived" not in page
+
+
 def test_confirmed_post_upgrades_at_once(signed_in, researcher):
     assert signed_in.post("/subscribe/", {"plan": "premium", "confirm": "on"}).headers["Location"] == "/subscribe/"
     assert plan_of(researcher) == "premium"

@@ -29,7 +29,7 @@ class ResultArchive(Leased):
     """Where the result of one job lies. Access is another matter: that is the job's `download_until`.
 
         HOT --claim--> ARCHIVING --verified--> PURGING --hot copy gone--> ARCHIVED
-         ^ ^               |                      `--wished back meanwhile--.  |
+         ^ ^               |                      `--wished back meanwhile--.  |   (or HOT, if nobody has begun)
          | `---called off--'                                                v  v upgrade
          `--digest holds--- THAWING <--------retrieval initiated-------- RESTORING <-.
                                `------------retrieval expired or failed--------------'
@@ -47,7 +47,7 @@ class ResultArchive(Leased):
     MOVES: ClassVar = {
         Status.HOT: {Status.ARCHIVING, Status.QUARANTINED},
         Status.ARCHIVING: {Status.ARCHIVING, Status.HOT, Status.PURGING, Status.QUARANTINED},
-        Status.PURGING: {Status.PURGING, Status.ARCHIVED, Status.RESTORING},
+        Status.PURGING: {Status.PURGING, Status.HOT, Status.ARCHIVED, Status.RESTORING},
         Status.ARCHIVED: {Status.RESTORING, Status.QUARANTINED},
         Status.RESTORING: {Status.RESTORING, Status.ARCHIVED, Status.THAWING, Status.QUARANTINED},
         Status.THAWING: {Status.THAWING, Status.RESTORING, Status.HOT, Status.QUARANTINED},
@@ -205,7 +205,9 @@ class ResultArchive(Leased):
 
     def released_hot(self) -> bool:
         """Of one in quarantine: its hot copy is whole. An archive of it is deleted."""
-        return self._move(self.Status.HOT, error="", failures=0, not_before=None, next_action_at=Now())
+        idle = not self.archive_id and self.size < settings.ARCHIVE_MIN_BYTES
+        timer = None if idle else Now()
+        return self._move(self.Status.HOT, error="", failures=0, not_before=None, next_action_at=timer)
 
     def released_archived(self) -> bool:
         """Of one in quarantine: its archive is whole."""
@@ -242,8 +244,19 @@ class ResultArchive(Leased):
         free = {"failures": 0, "lease_until": None, "next_action_at": Now()}
         return self._move(self.Status.PURGING, only=Q(archive_at__isnull=False), **kept, **free)
 
+    def call_off_purging(self) -> bool:
+        """Wished back before anybody has begun to delete the hot copy: it stays, and the archive goes."""
+        return self._move(
+            self.Status.HOT,
+            only=Q(archive_at=None, lease_until=None, failures=0),
+            next_action_at=Now(),
+            not_before=None,
+        )
+
     def claim_purging(self) -> bool:
-        return self._claim(self.Status.PURGING, only=Q(lease_until=None) | Q(lease_until__lte=Now()))
+        """Take a result whose hot copy may go: it is still to be archived, or somebody has begun to delete it."""
+        begun = Q(lease_until__lte=Now()) | Q(lease_until=None, failures__gt=0)
+        return self._claim(self.Status.PURGING, only=begun | Q(lease_until=None, archive_at__isnull=False))
 
     def purged(self) -> bool:
         """The hot copy is gone. Whoever has been upgraded meanwhile gets it back at once."""
@@ -275,9 +288,9 @@ class ResultArchive(Leased):
             job.filter(download_until__gt=Now()).update(download_until=Now())
         return stays
 
-    def thawing(self, first_look: timedelta) -> bool:
-        """A retrieval is initiated; it is looked at after `first_look`."""
-        when = {"next_action_at": after(first_look), "not_before": None, "lease_until": None}
+    def thawing(self, pause: timedelta) -> bool:
+        """A retrieval is initiated; it is looked at after `pause`."""
+        when = {"next_action_at": after(pause), "not_before": None, "lease_until": None}
         return self._move(self.Status.THAWING, failures=0, error="", **when)
 
     def look_again(self, pause: timedelta) -> bool:
@@ -301,6 +314,7 @@ class ResultArchive(Leased):
         if done:
             access = {"result_key": hot_key, "result_sha256": sha256, "download_until": self.archive_at}
             Job.objects.filter(pk=job.pk).update(**access)
+            job.notifications.filter(kind=Notification.Kind.EXPIRING).delete()  # a new window has a warning of its own
             if self.restoration and not self.restoration.on_the_way.exists():
                 hint_on_commit(self.restoration)
         return done
@@ -310,7 +324,7 @@ class ResultArchive(Leased):
         warned = Q(archive_at__gt=after(SHORTEST_WARNED)) if settings.ARCHIVE_WARNING else Q(pk__in=[])
         time = models.DateTimeField()
         warning = ExpressionWrapper(F("archive_at") - settings.ARCHIVE_WARNING, output_field=time)
-        first_look = Case(
+        timer = Case(
             When(archive_at=None, then=Value(None)),
             When(size__lt=settings.ARCHIVE_MIN_BYTES, then=Value(None)),
             When(warned, then=Greatest(warning, Now(), output_field=time)),
@@ -318,7 +332,7 @@ class ResultArchive(Leased):
             output_field=time,
         )
         forgotten: dict[str, Any] = {"archive_id": "", "tree_hash": "", "archived_at": None}
-        return self._change(next_action_at=first_look, not_before=None, hints=0, **forgotten)
+        return self._change(next_action_at=timer, not_before=None, hints=0, **forgotten)
 
     # --- what goes wrong ----------------------------------------------------------------------------------------------
 

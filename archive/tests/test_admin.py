@@ -97,6 +97,19 @@ def test_release(staff, archive):
     assert (archive.status, archive.error) == ("ARCHIVED", "")
 
 
+def test_a_small_one_is_released_and_stays(staff, archive, settings):
+    path = objects("results").folder / archive.hot_key
+    whole = path.read_bytes()
+    path.write_bytes(b"x" + whole[1:])
+    assert settle(archive).status == "QUARANTINED"
+    path.write_bytes(whole)
+    settings.ARCHIVE_MIN_BYTES = len(whole) + 1
+    archive.refresh_from_db()
+    ResultArchive.objects.update(archive_id="")
+    assert "1 released" in act(staff, "release", archive)
+    assert (settle(archive).status, archive.next_action_at) == ("HOT", None)
+
+
 def test_release_to_the_bucket(staff, archive):
     path = objects("results").folder / archive.hot_key
     whole = path.read_bytes()

@@ -15,6 +15,7 @@ from accounts.plans import change_plan
 from archive import steps
 from archive.models import ResultArchive, Retrieval
 from archive.tests.conftest import settle
+from gas.objects import LocalObjectStorage
 from gas.vaults import vault
 from jobs.models import Job
 
@@ -57,6 +58,7 @@ def steps_of_a_life(row):
 
 
 def test_no_link_leads_nowhere(browser, archive):
+    """Seed defect 25: the link was shown while the result was on its way back."""
     offered = []
     for state in steps_of_a_life(archive):
         for page in (job_page(browser, archive), browser.get(reverse("annotations")).content.decode()):
@@ -136,6 +138,18 @@ def test_in_quarantine(browser, archive):
     page = job_page(browser, archive)
     assert "We check this result" in page
     assert "Being checked" in browser.get(reverse("annotations")).content.decode()
+
+
+@pytest.mark.parametrize(("left", "longest"), [(20, 20), (3600, 300)])
+def test_a_link_dies_when_the_result_is_locked(browser, archive, left, longest, settings, monkeypatch):
+    settings.LINK_LIFETIME = timedelta(minutes=5)
+    Job.objects.update(download_until=Now() + timedelta(seconds=left))
+    links, make = [], LocalObjectStorage.download_url
+    monkeypatch.setattr(
+        LocalObjectStorage, "download_url", lambda store, key, **how: links.append(how) or make(store, key, **how)
+    )
+    browser.get(reverse("annotation_result", args=[archive.job_id]))
+    assert longest - 2 <= links[0]["lifetime"].total_seconds() <= longest
 
 
 def test_a_click_on_an_old_page_is_answered_in_words(browser, archive):

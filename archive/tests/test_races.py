@@ -73,6 +73,7 @@ RACES = [
     ("scenario", "event", "ends"), RACES, ids=[f"{scenario.__name__}-{event.__name__}" for scenario, event, _ in RACES]
 )
 def test_at_every_moment(scenario, event, ends, make_archive, researcher, interposed):
+    """Seed defect 23: an upgrade while the archiver was at work left a Premium result in the vault, for ever."""
     moments_seen, seen = 0, set()
     for at, after in moments():
         researcher.refresh_from_db()
@@ -122,6 +123,7 @@ def check_access(row):
 
 
 def test_an_upgrade_twice_retrieves_once(archive, researcher):
+    """Seed defect 26."""
     settle(archive)
     upgrade(archive)
     upgrade(archive)

@@ -60,12 +60,36 @@ def test_an_upgrade_says_what_comes_back(make_archive, researcher, hints, django
     assert (rows[2].status, rows[2].next_action_at) == ("HOT", None)
 
 
-def test_an_upgrade_while_the_hot_copy_is_deleted_counts_it(archive, researcher):
+@pytest.fixture
+def purging(archive):
+    """Archived and verified; nobody has begun to delete the hot copy."""
     store = vault("local")
     assert archive.claim_archiving(store)
     with objects("results").open_stream(archive.hot_key) as hot:
         archived = store.archive(hot, archive.archive_name, archive.size, archive.sha256)
     assert archive.archived_as(archived)
+    return archive
+
+
+def test_an_upgrade_before_the_hot_copy_is_deleted_keeps_it(purging, researcher):
+    change_plan(researcher, Plan.PREMIUM)
+    assert not purging.claim_purging()
+    key = purging.hot_key
+    assert settle(purging).status == "HOT"
+    assert (purging.hot_key, Retrieval.objects.count()) == (key, 0)
+    check_no_orphans(purging)
+
+
+def test_who_has_begun_to_delete_the_hot_copy_goes_on(purging, researcher):
+    assert purging.claim_purging()
+    assert purging.try_later("away")
+    change_plan(researcher, Plan.PREMIUM)
+    assert settle(purging).status == "HOT"
+    assert Retrieval.objects.get().outcome == "thawed"
+
+
+def test_an_upgrade_while_the_hot_copy_is_deleted_counts_it(purging, researcher):
+    archive = purging
     assert archive.claim_purging()
     change_plan(researcher, Plan.PREMIUM)
     objects("results").delete(archive.hot_key)
@@ -145,6 +169,29 @@ def test_thawed(restoring):
     assert objects("results").read(restoring.hot_key, len(CONTENT) + 1) == CONTENT
     assert Retrieval.objects.get().outcome == "thawed"
     check_no_orphans(restoring)
+
+
+def test_a_holder_that_has_lost_it_ends_no_retrieval_of_another(restoring, monkeypatch):
+    steps.restore(restoring)
+    retrieval = restoring.retrievals.get()
+    stale = ResultArchive.objects.get()
+    pass_time(restoring)
+    restoring.refresh_from_db()
+    assert restoring.claim_step()
+    steps._ask_again(stale, retrieval, Retrieval.Outcome.EXPIRED, "late")
+    assert Retrieval.objects.get().ended_at is None
+
+
+def test_a_new_window_has_a_warning_of_its_own(archived, settings):
+    settings.FREE_RETENTION = timedelta(days=30)
+    archived.job.notifications.create(kind="expiring", status="SENT", sent_at=timezone.now())
+    assert archived.restore_now()
+    settle(archived)
+    assert archived.status == "HOT"
+    pass_time(archived)
+    ResultArchive.objects.update(next_action_at=timezone.now() - timedelta(seconds=1))
+    steps.archive(ResultArchive.objects.get())
+    assert archived.job.notifications.get(kind="expiring").status == "PENDING"
 
 
 def test_an_expired_retrieval_begins_again(restoring):
@@ -245,6 +292,7 @@ def test_the_warning_of_a_window_that_begins_with_the_thaw(restoring, settings, 
 
 
 def test_a_downgrade_starts_windows_anew(make_archive, premium):
+    """Seed defect 27: after the way back to Free, results were locked at once and never archived."""
     row = make_archive(premium, due=False)
     change_plan(premium, Plan.FREE)
     row.refresh_from_db()
