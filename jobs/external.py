@@ -221,7 +221,7 @@ def program_name(template: str) -> str:
 def _run_program(template: str, paths: Paths, tell: Callable[[int], None]) -> None:
     """Runs it to its end; whatever it started is gone afterwards. Raises AnnotationError unless it ends with exit code 0."""
     command, redirected = paths.command(template)
-    parent = os.getpid()
+    parent, others = os.getpid(), _children()
     _adopt_orphans()
     reader, writer = os.pipe()
     with ExitStack() as stack, open(reader, "rb", buffering=0) as output:  # noqa: PTH123 - a descriptor
@@ -246,7 +246,7 @@ def _run_program(template: str, paths: Paths, tell: Callable[[int], None]) -> No
         finally:
             program.kill()
             program.wait()
-            _end_children()
+            _end_children(others)
     _check_sizes(paths.folder)
     _check_exit(program.returncode)
 
@@ -261,19 +261,20 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _end_children() -> None:
-    """Ends all descendants: those whose parent dies become children of this process."""
-    while pids := _children():
+def _end_children(others: set[int]) -> None:
+    """Ends all descendants but `others`: those whose parent dies become children of this process."""
+    while pids := _children() - others:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(-1, 0)
+        for pid in pids:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
-def _children() -> list[int]:
+def _children() -> set[int]:
     tasks = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for task in tasks for pid in task.read_text().split()]
+    return {int(pid) for task in tasks for pid in task.read_text().split()}
 
 
 def _watch(

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, ObjectIdentifierTypeDef, PartTypeDef
 
 # boto3's default of 10 threads holds ten parts of 8 MiB at a time
-TRANSFER = TransferConfig(max_concurrency=2, multipart_threshold=8 * 1024**2, multipart_chunksize=8 * 1024**2)
+# and waits for a slow disk with up to 100 blocks of 256 KiB
+TRANSFER = TransferConfig(
+    max_concurrency=2, multipart_threshold=8 * 1024**2, multipart_chunksize=8 * 1024**2, max_io_queue=16
+)
 TRANSFER.max_in_memory_upload_chunks = 2  # of a stream; 10 is the default of that, too
 # django-storages would guess a type from the name: .vcf is a business card to mimetypes
 STORED_AS = {"ContentType": "application/octet-stream", "ServerSideEncryption": "AES256"}
