@@ -61,7 +61,7 @@ clean:  ## delete what the set-up made, but no data: .venv, node_modules, assets
 	@touch $@
 
 node_modules/.installed: .venv/.installed package.json package-lock.json
-	npm ci --ignore-scripts --omit=dev --no-audit --no-fund --loglevel=error
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 var/assets/.copied: node_modules/.installed

@@ -1,11 +1,14 @@
 """Fixtures for all tests: a database file, folders and hints of the test's own."""
 
+import time
 import uuid
 from pathlib import Path
 
 import dramatiq
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import Group
+from django.test import Client
 
 from accounts.models import Plan, User
 from gas.objects import objects
@@ -73,6 +76,49 @@ def premium(db) -> User:
     user.profile.plan = Plan.objects.get(pk=Plan.PREMIUM)
     user.profile.save()
     return user
+
+
+STAFF_PASSWORD = "a long password of the desk"
+
+
+@pytest.fixture
+def make_staff(db):
+    """A staff account with a role ("support", "operator"; None for a superuser), a local password and no second factor."""
+
+    def make(role: str | None = None, email: str | None = None) -> User:
+        email = email or f"{role or 'super'}@desk.example.org"
+        user = User.objects.create_user(email=email, password=STAFF_PASSWORD, is_staff=True, is_superuser=role is None)
+        if role:
+            user.groups.add(Group.objects.get(name=role))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def desk(make_staff):
+    """A client signed in as staff that has just passed a second factor: `desk("support")`; `.user` is who."""
+
+    def sign_in(role: str | None = None, *, second_factor: bool = True, user: User | None = None) -> Client:
+        client = Client()
+        client.user = user or make_staff(role)
+        client.force_login(client.user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        session = client.session
+        methods = [{"method": "password", "at": time.time()}]
+        if second_factor:
+            methods.append({"method": "mfa", "type": "totp", "at": time.time()})
+        session["account_authentication_methods"] = methods
+        session["account_authentication_methods_user"] = str(client.user.pk)
+        session.save()
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def admin_client(desk):
+    """A superuser, second factor and all."""
+    return desk()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 
-HIDDEN_APPS = {"social_django", "usersessions", "account"}
+HIDDEN_APPS = {"social_django", "usersessions", "account", "mfa"}
 
 
 class GASAdminSite(AdminSite):

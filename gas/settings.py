@@ -214,6 +214,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "allauth.usersessions",
     "social_django",
     "django_dramatiq",
@@ -348,6 +349,17 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "http" if DEBUG else "https"
 ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key", "globus_begin": "20/m/ip"}
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"  # secrets of second factors are sealed
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "GAS"
+MFA_TOTP_TOLERANCE = 0
+MFA_TRUST_ENABLED = False
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG  # http://localhost
+STAFF_MFA_AGE = timedelta(seconds=env.float("STAFF_MFA_AGE", 12 * 3600))  # of the second factor that opens /admin/
+STEP_UP_AGE = timedelta(seconds=env.float("STEP_UP_AGE", 300))  # how long a fresh sign-in opens what needs one
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
 
 # --- the browser's side ------------------------------------------------------------------------------------------------

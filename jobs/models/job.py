@@ -151,6 +151,10 @@ class Job(Leased):
     objects: ClassVar = JobQuerySet.as_manager()
 
     class Meta:
+        permissions = [
+            ("requeue_job", "Can send stuck jobs to the queue again"),
+            ("read_granted_files", "Can read files of jobs whose owner has let support look"),
+        ]
         indexes = [
             models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="job_due"),
             models.Index(fields=["owner", "-submitted_at", "-id"], condition=Q(deleted_at=None), name="job_list"),

@@ -1,11 +1,9 @@
-"""Who may use GAS, on which plan, and where mails to a person go."""
+"""Who may use GAS, and where mails to a person go."""
 
 import uuid
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
-from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models, transaction
@@ -13,52 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-
-class PlanManager(models.Manager["Plan"]):
-    def keeping(self) -> "list[Plan]":
-        """The plans on which results can be downloaded for ever."""
-        return [plan for plan in self.all() if plan.download_window is None]
-
-
-class Plan(models.Model):
-    """What a researcher may upload and how long results stay. The rows come with the migrations."""
-
-    FREE, PREMIUM = "free", "premium"
-
-    code = models.SlugField(primary_key=True, max_length=20)
-    name = models.CharField(max_length=50)
-    max_upload_bytes = models.BigIntegerField(null=True, blank=True, help_text="Empty: no limit of its own.")
-    retention = models.DurationField(
-        null=True,
-        blank=True,
-        help_text="How long a result that is completed from now on can be downloaded. Empty: for ever.",
-    )
-
-    objects: ClassVar[PlanManager] = PlanManager()
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(condition=~Q(max_upload_bytes__lte=0), name="plan_max_upload_bytes"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def upload_limit(self) -> int:
-        """Bytes that one file may have."""
-        return self.max_upload_bytes if self.max_upload_bytes is not None else settings.MAX_UPLOAD_BYTES
-
-    @property
-    def download_window(self) -> timedelta | None:
-        """How long a result can be downloaded, None for ever; FREE_RETENTION overrides the row of the Free plan."""
-        if self.code == self.FREE and settings.FREE_RETENTION is not None:
-            return settings.FREE_RETENTION
-        return self.retention
-
-    def allows(self, size: int) -> bool:
-        """Whether a file of `size` bytes may be uploaded."""
-        return size <= self.upload_limit
+from accounts.models.plan import Plan
 
 
 def opaque() -> str:
@@ -120,6 +73,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.UniqueConstraint(Lower("email"), condition=~Q(email=""), name="user_email_unique"),
         ]
+        permissions = [("change_user_plan", "Can change a user's plan, with a reason")]
 
     def __str__(self) -> str:
         return self.full_name or self.email or self.username
@@ -160,6 +114,12 @@ class Profile(models.Model):
     plan = models.ForeignKey(Plan, models.PROTECT, default=Plan.FREE)
     institution = models.CharField(max_length=200, blank=True, default="")
     completed_at = models.DateTimeField(null=True, blank=True)
+
+    mail_completed = models.BooleanField("a file is annotated", default=True)
+    mail_failed = models.BooleanField("a file could not be annotated", default=True)
+    mail_expiring = models.BooleanField("the time to download a result is running out", default=True)
+
+    stripe_customer = models.CharField(max_length=100, blank=True, default="", editable=False)
 
     suggested_institution = models.CharField(max_length=200, blank=True, default="")
     identity_provider = models.CharField(max_length=100, blank=True, default="")
