@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test check format lock bench-annotate bench-jobs bench-memory bench-vaults bench-archive fuzz clean
+.PHONY: help setup run test check format lock bench-annotate bench-jobs bench-memory bench-vaults bench-archive fuzz deploy-check clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -16,7 +16,7 @@ run: var/.setup  ## serve everything on http://localhost:8000 (PORT=... changes 
 	@exec $(BIN)/python manage.py run
 
 test: var/.setup-dev  ## all tests; what a missing system program leaves out is named, with the command that installs it
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest $(or $(PYTEST),-n 2 --dist loadfile)
 	@$(if $(PYTEST),,bash .ci/test-postgres)
 
 check: var/.setup-dev  ## ruff, mypy, import-linter, migrations, production settings, templates, lock files
@@ -45,6 +45,9 @@ bench-archive: var/.setup-dev  ## archive and thaw of a large result, the dispat
 
 fuzz: var/.setup-dev  ## broken and hostile files against the engine, for ten minutes (SECONDS=60 changes it)
 	$(BIN)/python -m jobs.annotation.tests.fuzz --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
+deploy-check:  ## all that can be said of deploy/ without deploying: systemd units, nginx, Terraform
+	bash deploy/check
 
 clean:  ## delete what the set-up made, but no data: .venv, node_modules, assets
 	rm -rf .venv node_modules var/static var/assets var/.setup var/.setup-dev

@@ -8,6 +8,7 @@ import dramatiq
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group
+from django.core.cache import cache
 from django.test import Client
 
 from accounts.models import Plan, User
@@ -40,6 +41,7 @@ def rows_of_migrations(django_db_serialized_rollback):
 
 @pytest.fixture(autouse=True)
 def own_folders(settings, tmp_path):
+    cache.clear()
     settings.VAR_DIR = tmp_path
     settings.SCRATCH_DIR = tmp_path / "scratch"
     settings.EMAIL_FILE_PATH = tmp_path / "mail"
@@ -119,6 +121,21 @@ def desk(make_staff):
 def admin_client(desk):
     """A superuser, second factor and all."""
     return desk()
+
+
+@pytest.fixture
+def fresh():
+    """`fresh(client)` opens what is behind step-up in a client's session; `fresh(client, False)` closes it."""
+
+    def set_age(client: Client, is_fresh: bool = True) -> Client:
+        session = client.session
+        at = time.time() if is_fresh else 0
+        session["account_authentication_methods"] = [{"method": "socialaccount", "at": at, "provider": "globus"}]
+        session["account_authentication_methods_user"] = session["_auth_user_id"]
+        session.save()
+        return client
+
+    return set_age
 
 
 @pytest.fixture

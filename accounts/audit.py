@@ -11,7 +11,7 @@ from accounts.security_log import log_security_event
 OWNER = "owner"
 
 
-def note(
+def note(  # noqa: PLR0913 (what, whose, by whom, why, before and after)
     action: str,
     of: models.Model,
     *,

@@ -5,11 +5,18 @@ from typing import Any
 
 from social_core.backends.globus import GlobusOpenIdConnect
 
+from accounts.step_up import STARTED
+
 REVOKE_TIMEOUT = 3  # seconds; somebody waits for the sign-out
 
 
 class GlobusAuth(GlobusOpenIdConnect[Any]):
     EXTRA_DATA = [("sub", "sub")]
+
+    def auth_params(self, state: str | None = None) -> dict[str, Any]:
+        """In a step-up the person has to sign in, whatever session he has at Globus."""
+        params: dict[str, Any] = super().auth_params(state)  # type: ignore[no-untyped-call]
+        return params | ({"prompt": "login"} if self.strategy.session_get(STARTED) else {})
 
     def find_valid_key(self, id_token: str) -> dict[str, Any] | None:
         """Globus names no `kid`: social-core would believe its cached keys for a day after a change."""

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 
@@ -19,3 +19,17 @@ def seal(value: Any) -> str:
 def unseal(sealed: str) -> Any:
     """What was sealed under any of FIELD_KEYS; raises cryptography.fernet.InvalidToken for anything else."""
     return json.loads(_box().decrypt(sealed))
+
+
+def is_current(sealed: str) -> bool:
+    """Whether the first of FIELD_KEYS opens it."""
+    try:
+        Fernet(settings.FIELD_KEYS[0]).decrypt(sealed)
+    except InvalidToken:
+        return False
+    return True
+
+
+def reseal(sealed: str) -> str:
+    """The same value under the first of FIELD_KEYS; raises as unseal does."""
+    return _box().rotate(sealed).decode()

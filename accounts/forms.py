@@ -1,14 +1,13 @@
-from allauth.account.internal.flows.email_verification import send_verification_email_to_address
-from allauth.account.models import EmailAddress
 from django import forms
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
-from accounts.models import Plan, Profile, User
+from accounts.addresses import ask_for_confirmation, withdraw_unconfirmed
+from accounts.models import Plan, Profile
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs have the argument
-    """A researcher about himself. A changed e-mail address counts once he followed the link sent there."""
+    """A researcher about himself. An e-mail address counts once he followed the link sent there."""
 
     full_name = forms.CharField(max_length=200)
     email = forms.EmailField(label="E-mail", max_length=254)
@@ -20,9 +19,10 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs 
     field_order = ["full_name", "email", "institution"]
 
     def __init__(self, data: QueryDict | None, instance: Profile) -> None:
+        user = instance.user
         initial = {
-            "full_name": instance.user.full_name,
-            "email": pending_address(instance.user) or instance.user.mail_address,
+            "full_name": user.full_name,
+            "email": user.pending_address or user.email or instance.globus_email,
             "institution": instance.institution or instance.suggested_institution,
         }
         super().__init__(data, instance=instance, initial=initial)
@@ -34,8 +34,14 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs 
     def clean_email(self) -> str:
         return str(self.cleaned_data["email"]).lower()
 
+    @property
+    def needs_step_up(self) -> bool:
+        """Whether a valid form asks for another address than the one that he has confirmed."""
+        user = self.instance.user
+        return bool(user.email) and self.cleaned_data["email"] not in (user.email, user.pending_address)
+
     def keep(self, request: HttpRequest) -> Profile:
-        """Save it; sends the confirmation mail when the address is another than mails go to."""
+        """Save it; mails a link to an address that is neither the confirmed one nor waiting to be confirmed."""
         profile: Profile = self.save(commit=False)
         user = profile.user
         user.full_name = self.cleaned_data["full_name"]
@@ -43,25 +49,28 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs 
         profile.completed_at = profile.completed_at or timezone.now()
         # not the plan: he may upgrade at the same moment
         profile.save(update_fields=["institution", "completed_at"] if profile.pk else None)
-        if self.cleaned_data["email"] == user.mail_address:
-            EmailAddress.objects.filter(user=user, verified=False).delete()
-        else:
-            _ask_for_confirmation(request, user, self.cleaned_data["email"])
+        if self.cleaned_data["email"] == user.email:
+            withdraw_unconfirmed(user)
+        elif self.cleaned_data["email"] != user.pending_address:
+            ask_for_confirmation(request, user, self.cleaned_data["email"])
         return profile
 
 
-def pending_address(user: User) -> str:
-    """The address that the user has typed and not yet confirmed, or ""."""
-    pending = EmailAddress.objects.get_new(user)
-    return pending.email if pending else ""
+class MailsForm(forms.ModelForm):  # type: ignore[type-arg]  # only the stubs have the argument
+    """Which mails about his jobs a researcher wants."""
 
+    class Meta:
+        model = Profile
+        fields = ["mail_completed", "mail_failed", "mail_expiring"]
 
-def _ask_for_confirmation(request: HttpRequest, user: User, email: str) -> None:
-    """Mail a link to `email`, at most once in three minutes (allauth's limit for an address)."""
-    if pending_address(user) == email:
-        send_verification_email_to_address(request, EmailAddress.objects.get_new(user))
-    else:
-        EmailAddress.objects.add_new_email(request, user, email)
+    def __init__(self, data: QueryDict | None, instance: Profile) -> None:
+        super().__init__(data, instance=instance)
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "form-check-input"
+
+    def keep(self) -> None:
+        """Only these columns: the plan may change at the same moment."""
+        Profile.objects.filter(pk=self.instance.pk).update(**self.cleaned_data)
 
 
 class SubscribeForm(forms.Form):

@@ -9,13 +9,16 @@ from typing import Any
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import perform_login
+from cryptography.fernet import InvalidToken
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from social_core.exceptions import AuthPolicyError
 
-from accounts.crypto import seal
+from accounts.crypto import seal, unseal
 from accounts.models import Profile, User
+from accounts.security_log import log_security_event
+from accounts.step_up import CLOCK_SKEW, STARTED, authenticated_at, renew_session
 
 
 class SignInRefused(AuthPolicyError):
@@ -53,22 +56,48 @@ def keep_profile(details: dict[str, Any], response: dict[str, Any], user: User, 
         "globus_username": _text(response.get("preferred_username")),
         "globus_email": _address(details.get("email")),
     }
-    Profile.objects.update_or_create(user=user, defaults=claims)
+    if user.is_active:  # of a closed account nothing new is kept: it may be under erasure
+        Profile.objects.update_or_create(user=user, defaults=claims)
 
 
 def keep_tokens_for_logout(strategy: Any, response: dict[str, Any], **_: Any) -> None:
-    """Sealed in the session row, and nowhere else."""
+    """Sealed in the session row, beside those of an earlier sign-in of this session, and nowhere else."""
     grants = [response, *(response.get("other_tokens") or [])]
     tokens = [grant.get(kind) for grant in grants for kind in ("access_token", "refresh_token")]
-    strategy.session_set("globus_tokens", seal([token for token in tokens if token]))
+    earlier = _kept_tokens(strategy.session_get("globus_tokens"))
+    strategy.session_set("globus_tokens", seal([*earlier, *(token for token in tokens if token)]))
+
+
+def _kept_tokens(sealed: str | None) -> list[str]:
+    try:
+        return list(unseal(sealed)) if sealed else []
+    except InvalidToken:  # of a key that is gone
+        return []
+
+
+def check_step_up(strategy: Any, backend: Any, **_: Any) -> None:
+    """Who was sent to Globus to show who he is must have done so, and not come back on an old session there."""
+    started = strategy.session_get(STARTED)
+    if started is not None and authenticated_at(backend.id_token) < started - CLOCK_SKEW:
+        raise SignInRefused(backend, "Globus did not ask you to sign in afresh, so nothing was opened. Try once more.")
 
 
 def finish_with_allauth(strategy: Any, backend: Any, user: User, social: Any, **_: Any) -> HttpResponse:
     request = strategy.request
     destination = strategy.session_pop("next") or "/"  # sanitised when the sign-in began
-    record_authentication(request, user, "socialaccount", provider=backend.name, uid=social.uid)
+    at = authenticated_at(backend.id_token)  # not now: a session at Globus may be days old
+    record_authentication(request, user, "socialaccount", provider=backend.name, uid=social.uid, at=at)
+    if request.user.is_authenticated:
+        return _finish_step_up(request, user, destination)
     response: HttpResponse = perform_login(request, user, email_verification="none", redirect_url=destination)
     return response
+
+
+def _finish_step_up(request: HttpRequest, user: User, destination: str) -> HttpResponse:
+    renew_session(request)
+    if request.session.pop(STARTED, None) is not None:
+        log_security_event("step_up.passed", user=user, request=request, method="globus")
+    return HttpResponseRedirect(destination)
 
 
 def _text(claim: object) -> str:

@@ -1,105 +1,156 @@
-"""Archives for support staff: where each result lies, why, and since when; nothing is edited by hand."""
+"""Archives at the desk: where each result lies, why, and since when; staff acts with a reason, and edits nothing."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.conf import settings
+from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
+from accounts.admin.read_only import ReadOnlyAdmin, ReadOnlyInline
+from accounts.admin.reasons import Act, NotDone
+from accounts.audit import note
+from accounts.models import User
 from archive import steps
 from archive.models import Restoration, ResultArchive, Retrieval
+from gas.admin_paging import BigListAdmin
 from gas.objects import StorageUnavailable
 from gas.vaults import VaultUnavailable
-from jobs.admin import ReadOnlyAdmin
-from jobs.models import Mail
+from jobs.admin import owned
+
+CHANGE = "archive.change_resultarchive"
+Status = ResultArchive.Status
 
 
-class RetrievalInline(admin.TabularInline):  # type: ignore[type-arg]
+def looked(event: str, look: Callable[[ResultArchive], bool]) -> Callable[..., bool]:
+    """An act that asks the stores, outside of any transaction; the note says what was found, good or bad."""
+
+    def act(row: ResultArchive, *, by: User, reason: str) -> bool:
+        before = {"status": row.status}
+        try:
+            good = look(row)
+        except (StorageUnavailable, VaultUnavailable, ImproperlyConfigured) as error:
+            raise NotDone(f"Out of reach: {error}. Try again later.") from error
+        note(event, row, by=by, reason=reason, before=before, after={"status": row.status, "whole": good})
+        return good
+
+    return act
+
+
+class RetrievalInline(ReadOnlyInline):
     model = Retrieval
-    fields: ClassVar[list[Any]] = [
-        "tier", "requested_at", "initiated_at", "expected_by", "available_at", "ended_at", "outcome"
-    ]  # fmt: skip
-    readonly_fields = fields
-    ordering = ["requested_at"]
-    can_delete = False
-    extra = 0
+    fields = ("tier", "requested_at", "initiated_at", "expected_by", "available_at", "ended_at", "outcome")
+    ordering = ("requested_at",)
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
-        return False
+
+class HeldUpFilter(admin.SimpleListFilter):
+    title = "progress"
+    parameter_name = "held_up"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        return [("yes", "Held up: overdue, or after a failure")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        return queryset.held_up() if self.value() else queryset  # type: ignore[attr-defined]
+
+
+class VaultFilter(admin.SimpleListFilter):
+    title = "vault"
+    parameter_name = "vault"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        return [(name, name) for name in settings.VAULTS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        return queryset.filter(vault=self.value()) if self.value() else queryset
 
 
 @admin.register(ResultArchive)
-class ResultArchiveAdmin(ReadOnlyAdmin):
-    list_display = ["file_name", "status", "vault", "size", "archive_at", "archived_at", "next_action_at", "failures"]
-    list_filter = ["status", "vault", "archived_at"]
-    list_select_related = ["job"]
-    search_fields = ["=id", "=job__id", "job__file_name", "job__owner__email", "job__owner__profile__globus_email"]
-    search_help_text = "Archive or job id, file name or e-mail address"
-    ordering = ["-created_at"]
-    inlines = [RetrievalInline]
-    actions = ["archive_now", "restore_now", "verify_now", "release"]
-    fieldsets = [
-        (None, {"fields": ["id", "job", "status", "error", "failures"]}),
-        ("Result", {"fields": ["size", "sha256", "hot_key"]}),
-        ("Vault", {"fields": ["vault", "archive_id", "tree_hash", "generation"]}),
+class ResultArchiveAdmin(BigListAdmin, ReadOnlyAdmin):
+    list_display = ("file_name", "status", "vault", "size", "archive_at", "archived_at", "next_action_at", "failures")
+    list_filter = ("status", HeldUpFilter, VaultFilter, "archived_at")
+    search_fields = ("job__file_name",)
+    search_help_text = "Archive, job or user id, the beginning of an e-mail address, or a part of a file name"
+    found_by_id = ("pk", "job_id", "job__owner_id")
+    ordering = ("-created_at",)
+    inlines = (RetrievalInline,)
+    fieldsets = (
+        (None, {"fields": ("id", "job", "status", "error", "failures")}),
+        ("Result", {"fields": ("size", "sha256", "hot_key")}),
+        ("Vault", {"fields": ("vault", "archive_id", "tree_hash", "generation")}),
         (
             "Timeline",
-            {"fields": ["created_at", "archive_at", "archived_at", "restoration", "tier", "thawed_at", "deleted_at"]},
+            {"fields": ("created_at", "archive_at", "archived_at", "restoration", "tier", "thawed_at", "deleted_at")},
         ),
-        ("Work", {"fields": ["next_action_at", "not_before", "lease_until", "attempt", "hints"]}),
-    ]
+        ("Work", {"fields": ("next_action_at", "not_before", "lease_until", "attempt", "hints")}),
+    )
+    acts: ClassVar = (
+        Act(
+            "archive_now", "Archive now", lambda row, **_: row.archive_now(),
+            permission=CHANGE, event="archive.hastened", done="to be archived now",
+            when=lambda row: row.status == Status.HOT, shown=("status", "archive_at", "next_action_at"),
+        ),
+        Act(
+            "restore_now", "Restore now", lambda row, **_: row.restore_now(),
+            permission=CHANGE, event="restore.asked", done="to be restored now",
+            when=lambda row: row.status == Status.ARCHIVED, shown=("status", "archive_at"),
+        ),
+        Act(
+            "verify", "Verify now", looked("archive.verified", steps.verify),
+            permission=CHANGE, done="whole", left="without a whole archive; it is in quarantine if it was archived",
+            when=lambda row: bool(row.archive_id) and row.status != Status.DELETED,
+        ),
+        Act(
+            "release", "Release from quarantine", looked("archive.released", steps.release),
+            permission=CHANGE, done="released to where a whole copy is",
+            left="stay as they were: no whole copy, or not in quarantine",
+            when=lambda row: row.is_quarantined,
+        ),
+        Act(
+            "requeue", "Requeue", lambda row, **_: row.go_on(),
+            permission=CHANGE, event="archive.requeued", done="sent to the queue again",
+            when=lambda row: row.next_action_at is not None, shown=("status", "attempt", "next_action_at"),
+        ),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ResultArchive]:
+        return super().get_queryset(request).select_related("job").defer("job__summary", "job__error_message")
+
+    def found_by_address(self, address: str) -> Q:
+        return owned("job__owner", address)
 
     @admin.display(description="result of", ordering="job__file_name")
     def file_name(self, row: ResultArchive) -> str:
         return row.job.file_name if row.job else f"deleted job: {row.pk}"
 
-    @admin.action(description="Archive locked results now", permissions=["change"])
-    def archive_now(self, request: HttpRequest, queryset: QuerySet[ResultArchive]) -> None:
-        self._report(request, queryset, ResultArchive.archive_now, "to be archived now")
-
-    @admin.action(description="Restore archived results now", permissions=["change"])
-    def restore_now(self, request: HttpRequest, queryset: QuerySet[ResultArchive]) -> None:
-        self._report(request, queryset, ResultArchive.restore_now, "to be restored now")
-
-    @admin.action(description="Verify archives now", permissions=["change"])
-    def verify_now(self, request: HttpRequest, queryset: QuerySet[ResultArchive]) -> None:
-        rows = queryset.exclude(archive_id="")
-        self._look(request, rows, steps.verify, "whole", "do not hold")
-
-    @admin.action(description="Release from quarantine, to where a whole copy is", permissions=["change"])
-    def release(self, request: HttpRequest, queryset: QuerySet[ResultArchive]) -> None:
-        self._look(request, queryset, steps.release, "released", "stay: no whole copy, or not in quarantine")
-
-    def _look(
-        self,
-        request: HttpRequest,
-        rows: QuerySet[ResultArchive],
-        act: Callable[[ResultArchive], bool],
-        good: str,
-        bad: str,
-    ) -> None:
-        """Like `_report`, for what asks the stores."""
-        try:
-            results = [act(row) for row in rows]
-        except (StorageUnavailable, VaultUnavailable, ImproperlyConfigured) as error:
-            self.message_user(request, f"Out of reach: {error}", messages.ERROR)
-            return
-        self.message_user(request, f"{sum(results)} {good}.", messages.SUCCESS)
-        if not all(results):
-            self.message_user(request, f"{len(results) - sum(results)} {bad}.", messages.WARNING)
-
 
 @admin.register(Restoration)
-class RestorationAdmin(ReadOnlyAdmin):
-    list_display = ["id", "user", "created_at", "results", "size", "back", "status", "sent_at", "error"]
-    list_filter = ["status", "created_at"]
-    list_select_related = ["user"]
-    search_fields = ["user__email", "user__profile__globus_email"]
-    ordering = ["-created_at"]
-    actions = ["resend"]
+class RestorationAdmin(BigListAdmin, ReadOnlyAdmin):
+    list_display = ("id", "user", "created_at", "results", "size", "back", "status", "sent_at", "error")
+    list_filter = ("status", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("user__full_name",)
+    search_help_text = "User id, the beginning of an e-mail address, or a part of a name"
+    found_by_id = ("user_id",)
+    ordering = ("-pk",)  # as they were made
+    acts: ClassVar = (
+        Act(
+            "resend", "Send the mail again", lambda mail, **_: mail.resend(),
+            permission="archive.change_restoration", event="mail.resent", done="to be sent again",
+            when=lambda mail: mail.can_resend, shown=("status", "attempt", "sent_at"),
+        ),
+    )  # fmt: skip
 
-    @admin.action(description="Send the mail again", permissions=["change"])
-    def resend(self, request: HttpRequest, queryset: QuerySet[Restoration]) -> None:
-        self._report(request, queryset, Mail.resend, "to be sent again")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Restoration]:
+        here = Count("archives", filter=Q(archives__status__in=[Status.HOT, Status.ARCHIVING]))
+        rows: QuerySet[Restoration] = super().get_queryset(request)
+        return rows.annotate(here=here)
+
+    def found_by_address(self, address: str) -> Q:
+        return owned("user", address)
+
+    @admin.display(description="back")
+    def back(self, row: Any) -> int:
+        return int(row.here)

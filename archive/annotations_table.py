@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from accounts.models import Profile, User
 from gas.objects import objects
 from jobs.files import clean_file_name
 from jobs.models import Job
@@ -77,7 +78,7 @@ class Item:
             job_id=str(job.pk),
             user_id=identity.uid,
             user_name=job.owner.full_name,
-            user_email=job.owner.mail_address,
+            user_email=job.owner.mail_address or _claimed_address(job.owner),
             file_name=job.file_name,
             input=places[0],
             result=places[1],
@@ -113,6 +114,11 @@ class Item:
             except ValueError:
                 pass
         return uuid.uuid5(OF_OTHER_JOBS, f"{what} {self.job_id}")
+
+
+def _claimed_address(owner: User) -> str:
+    """What his institution says of him by Globus, which is what the table has too."""
+    return Profile.objects.filter(user=owner).values_list("globus_email", flat=True).first() or ""
 
 
 def _text(attributes: Mapping[str, Any], name: str) -> str:

@@ -4,8 +4,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
+from accounts.mails import render_mail
 from archive.models import Restoration
-from jobs.mails import render_mail
 
 
 def restored_mail(restoration: Restoration) -> EmailMultiAlternatives:

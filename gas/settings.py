@@ -195,9 +195,19 @@ EXPEDITED_MAX_FILES = int(_expedited) if _expedited else None  # of one upgrade 
 FOLLOWERS = {
     "job_completed": ["archive.follow.job_completed"],
     "job_deleted": ["archive.follow.job_deleted"],
+    "retention_extended": ["archive.follow.retention_extended"],
+    "job_moments": ["archive.follow.job_moments"],
     "archive_restored": ["archive.follow.archive_restored"],
+    "data_exported": ["accounts.exporting.own_data", "jobs.exporting.own_data", "archive.exporting.own_data"],
+    "account_closing": ["jobs.erasing.account_closing", "archive.erasing.account_closing"],
+    "account_erased": ["jobs.erasing.account_erased", "archive.erasing.account_erased"],
     "plan_changed": ["jobs.follow.plan_changed", "archive.follow.plan_changed"],
+    "plan_told": ["archive.follow.plan_told"],
+    "address_confirmed": ["jobs.follow.address_confirmed", "archive.follow.address_confirmed"],
 }
+# The start page of the staff, and the page of a user there: gas/desk.py.
+DESK = ["accounts.desk.sections", "jobs.desk.sections", "archive.desk.sections", "gas.desk.queues"]
+DESK_ABOUT = ["accounts.desk.about", "jobs.desk.about", "archive.desk.about"]
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -222,6 +232,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "gas.health.health_checks",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -235,8 +246,9 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.middleware.absolute_session_lifetime",
+    "accounts.middleware.last_seen",
     "accounts.middleware.profile_completion",
-    "social_django.middleware.SocialAuthExceptionMiddleware",
+    "accounts.middleware.SignInRefusals",
     "gas.middleware.ErrorPages",
 ]
 ROOT_URLCONF = "gas.urls"
@@ -252,6 +264,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "gas.context.site",
+                "accounts.context.erasure",
             ]
         },
     }
@@ -268,12 +281,15 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # files never come through a form
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {
+        "line": {"()": "gas.log_lines.LogLines", "format": "{asctime} {levelname} {name} {message}", "style": "{"}
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     # Django's own handlers would say everything twice; that there is more than one Worker in the embedded default is meant
     "loggers": {
         "django": {"handlers": [], "propagate": True},
         "dramatiq.broker.StubBroker": {"level": "ERROR"},
+        "gas.security": {"level": "INFO"},  # whatever LOG_LEVEL is
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "WARNING" if DEBUG else "INFO")},
 }
@@ -282,8 +298,7 @@ LOGGING = {
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "accounts.backends.GlobusAuth",  # researchers: OpenID Connect only
-    "allauth.account.auth_backends.AuthenticationBackend",  # allauth's own steps
-    "django.contrib.auth.backends.ModelBackend",  # staff in /admin/: user name and password, and all permissions
+    "allauth.account.auth_backends.AuthenticationBackend",  # staff: e-mail and password; everybody's permissions
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
@@ -294,6 +309,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
 ]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds that the link to set a password holds; it is used up by one use
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 
@@ -334,6 +350,7 @@ SOCIAL_AUTH_PIPELINE = (
     "social_core.pipeline.social_auth.load_extra_data",
     "accounts.pipeline.keep_profile",
     "accounts.pipeline.keep_tokens_for_logout",
+    "accounts.pipeline.check_step_up",
     "accounts.pipeline.finish_with_allauth",
 )
 
@@ -346,10 +363,18 @@ ACCOUNT_CHANGE_EMAIL = True  # the new address replaces the old one when it is c
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a changed password, second factor or address, to the address as it was
+ACCOUNT_FORMS = {"reset_password": "accounts.staff_forms.StaffResetPasswordForm"}
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "http" if DEBUG else "https"
 ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key", "globus_begin": "20/m/ip"}
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"  # secrets of second factors are sealed
+MFA_FORMS = {
+    "add_webauthn": "accounts.staff_forms.AddPasskeyForm",
+    "authenticate_webauthn": "accounts.staff_forms.PasskeyAsSecondFactorForm",
+    "login_webauthn": "accounts.staff_forms.PasskeySignInForm",
+    "reauthenticate_webauthn": "accounts.staff_forms.PasskeyStepUpForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "GAS"
@@ -360,7 +385,26 @@ MFA_WEBAUTHN_USER_VERIFICATION = "required"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG  # http://localhost
 STAFF_MFA_AGE = timedelta(seconds=env.float("STAFF_MFA_AGE", 12 * 3600))  # of the second factor that opens /admin/
 STEP_UP_AGE = timedelta(seconds=env.float("STEP_UP_AGE", 300))  # how long a fresh sign-in opens what needs one
+ERASURE_GRACE = timedelta(seconds=env.float("ERASURE_GRACE", 7 * 24 * 3600))  # in which an erasure can be undone
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+
+# --- payment: docs/accounts.md; without these settings an upgrade is a confirmed POST, and costs nothing ----------------
+STRIPE_API_BASE = "https://api.stripe.com"
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", "")
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
+STRIPE_PRICE = env.str("STRIPE_PRICE", "")  # Premium's, recurring
+_stripe = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_PRICE")
+_stripe_unset = [name for name in _stripe if not globals()[name]]
+if 0 < len(_stripe_unset) < len(_stripe):
+    raise ImproperlyConfigured(f"Set {' and '.join(_stripe_unset)} too, or none of {', '.join(_stripe)}.")
+_stripe_pages = ["https://checkout.stripe.com", "https://billing.stripe.com"] if STRIPE_SECRET_KEY else []
+FAKESTRIPE_PORT = env.int("FAKESTRIPE_PORT", 0)  # of the stand-in, which then takes the place of Stripe; 0: none
+if FAKESTRIPE_PORT:
+    if not DEBUG:
+        raise ImproperlyConfigured("FAKESTRIPE_PORT is set: with DEBUG off payment must go to Stripe. Unset it.")
+    STRIPE_API_BASE = f"http://127.0.0.1:{FAKESTRIPE_PORT}"
+    STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET, STRIPE_PRICE = "sk_test_stand_in", "whsec_stand_in", "price_stand_in"
+    _stripe_pages = [STRIPE_API_BASE]
 
 # --- the browser's side ------------------------------------------------------------------------------------------------
 SESSION_COOKIE_AGE = 12 * 3600
@@ -383,8 +427,8 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": ["'none'"],
         "object-src": ["'none'"],
         "frame-ancestors": ["'none'"],
-        # signing in and out are forms that POST here and are redirected there; Chromium holds the redirect to form-action
-        "form-action": ["'self'", GLOBUS_AUTH_URL],
+        # signing in and out and paying are forms that POST here and are redirected there; Chromium holds that to form-action
+        "form-action": ["'self'", GLOBUS_AUTH_URL, *_stripe_pages],
     }
 }
 if not DEBUG:

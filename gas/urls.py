@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from gas import object_links, views
 
+handler429 = "accounts.security_events.too_many_requests"
 urlpatterns = [
     path("", views.home, name="home"),
     path("", include("accounts.urls")),

@@ -2,17 +2,17 @@
 
 import logging
 import re
-import smtplib
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.template.loader import render_to_string
 from django.urls import reverse
 
+from accounts.mails import refused_for_good, render_mail
 from accounts.models import User
 from jobs.models import Mail, Notification
+from jobs.models.mail import NO_ADDRESS
 
 log = logging.getLogger(__name__)
 
@@ -37,37 +37,19 @@ def job_mail(notification: Notification) -> EmailMultiAlternatives:
     return render_mail(notification.kind, job.owner, context, headers)
 
 
-def render_mail(name: str, user: User, context: dict[str, Any], headers: dict[str, str]) -> EmailMultiAlternatives:
-    """The mail of the templates emails/<name>*, to the address that `user` may be written to."""
-    context = {"user": user, "support_email": settings.SUPPORT_EMAIL, **context}
-    subject, text, html = (
-        render_to_string(f"emails/{name}{end}", context) for end in ("_subject.txt", ".txt", ".html")
-    )
-    mail = EmailMultiAlternatives(" ".join(subject.split()), text, to=[user.mail_address], headers=headers)
-    mail.attach_alternative(html, "text/html")
-    return mail
-
-
 def deliver(row: Mail, user: User, make: Callable[[], EmailMultiAlternatives]) -> None:
     """Send the mail of a claimed row. A mail server that is out of reach delays the mail and nothing else."""
     if not user.mail_address:
-        row.failed("There is no address that this user may be written to.")
+        row.failed(NO_ADDRESS)
         return
     mail = make()
     try:
         mail.send()
     except Exception as error:
-        if _refused_for_good(error):
+        if refused_for_good(error):
             row.failed(f"Refused by the mail server: {error}")
             return
         log.warning("%s was not sent", row, exc_info=True)
         row.try_later(f"{type(error).__name__}: {error}")
     else:
         row.sent()
-
-
-def _refused_for_good(error: Exception) -> bool:
-    """Whether the mail server said 5xx to every recipient; 4xx means later (RFC 5321, 4.2.1)."""
-    return isinstance(error, smtplib.SMTPRecipientsRefused) and all(
-        code >= 500 for code, _ in error.recipients.values()
-    )

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
+from gas.hints import send_hint
 from jobs.annotate import annotate, worker_name
 from jobs.mails import deliver, job_mail
 from jobs.models import Job, Notification, Upload
@@ -23,20 +24,36 @@ HOUR = 3_600_000  # milliseconds
     time_limit=settings.ANNOTATOR_WALL_SECONDS * 1000 + 2 * HOUR,
 )
 def annotate_job(job_id: str) -> None:
-    """Annotate one job. On shutdown it goes back at once; an unexpected error is logged and spends a try."""
-    job = Job.objects.select_related("owner__profile__plan").filter(pk=uuid.UUID(job_id)).first()
-    if job is None:
-        return
+    """Annotate the job, or the one whose turn is before it. On shutdown that goes back at once."""
     worker = worker_name()
     try:
-        if not job.claim(worker):
-            return
-        log.info("job %s attempt %d begins", job.pk, job.attempt)
-        annotate(job)
+        if job := _claim_in_turn(uuid.UUID(job_id), worker):
+            run_attempt(job)
     except Shutdown:  # at any moment, also while the claim is under way
-        held = Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, worker=worker).first()
-        if held:
+        for held in Job.objects.filter(status=Job.Status.RUNNING, worker=worker):
             held.give_back()
+
+
+def _claim_in_turn(job_id: uuid.UUID, worker: str) -> Job | None:
+    """The job that this worker has now; when it was sent to another, that one is hinted at again: no work is lost."""
+    jobs = Job.objects.select_related("owner__profile__plan")
+    hinted = jobs.filter(pk=job_id).first()
+    while hinted is not None:
+        job: Job = jobs.first_in_turn(hinted)
+        if job.claim(worker):
+            if job != hinted:
+                send_hint(hinted)
+            return job
+        if job == hinted:
+            break
+    return None
+
+
+def run_attempt(job: Job) -> None:
+    """Carry out the attempt that `job` was claimed for. An unexpected error is logged and spends a try."""
+    log.info("job %s attempt %d begins", job.pk, job.attempt)
+    try:
+        annotate(job)
     except TimeLimitExceeded:
         job.try_again("too_much_time", ["The annotation took longer than a job may take."])
     except DatabaseError:

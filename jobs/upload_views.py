@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.views import signed_in
 from gas.objects import ObjectNotFound, PartMismatch, StorageUnavailable, UploadGone, objects
-from jobs.models import Upload
+from jobs.models import Job, Upload
 from jobs.refusals import Refused
 
 View = Callable[..., HttpResponseBase]
@@ -74,6 +74,20 @@ def json_api(view: View) -> View:
     return wrapped
 
 
+class PartsMissing(Refused):
+    """Their numbers stand beside the error, for a client that sends them now."""
+
+    def __init__(self, upload: Upload, missing: list[int]) -> None:
+        detail = f"{len(missing)} of {upload.part_count} parts are not there."
+        super().__init__(
+            "parts_missing", "Parts are missing", detail, "Send them, then complete the upload.", status=409
+        )
+        self.missing = missing
+
+    def as_json(self) -> dict[str, Any]:
+        return super().as_json() | {"missing": self.missing}
+
+
 def own_upload(request: HttpRequest, pk: UUID, *, open_only: bool = True) -> Upload:
     """The upload of this person, or 404; when `open_only`, ended ones are 404 too."""
     uploads = Upload.objects.visible_to(signed_in(request)).select_related("job")
@@ -84,10 +98,11 @@ def own_upload(request: HttpRequest, pk: UUID, *, open_only: bool = True) -> Upl
     return upload
 
 
-def _as_json(upload: Upload, status: int = 200) -> JsonResponse:
-    fields = {
+def upload_fields(upload: Upload, url: str) -> dict[str, Any]:
+    """What a client must know to send the file; `url` is the session's."""
+    return {
         "id": str(upload.pk),
-        "url": reverse("upload", args=[upload.pk]),
+        "url": url,
         "file_name": upload.file_name,
         "size": upload.size,
         "part_size": upload.part_size,
@@ -95,7 +110,10 @@ def _as_json(upload: Upload, status: int = 200) -> JsonResponse:
         "received": upload.received(),
         "status": upload.status,
     }
-    return JsonResponse(fields, status=status)
+
+
+def _as_json(upload: Upload, status: int = 200) -> JsonResponse:
+    return JsonResponse(upload_fields(upload, reverse("upload", args=[upload.pk])), status=status)
 
 
 @json_api
@@ -124,9 +142,7 @@ def upload(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     return _as_json(own_upload(request, pk, open_only=False))
 
 
-@json_api
-@require_http_methods(["GET", "PUT"])
-def part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
+def hand_over_part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
     """GET: where to PUT part `number`. PUT: the part itself, when the object store does not take it directly."""
     upload = own_upload(request, pk)
     length = upload.part_length(number)
@@ -154,24 +170,31 @@ def part(request: HttpRequest, pk: UUID, number: int) -> HttpResponseBase:
     return HttpResponse(status=204)
 
 
+part = json_api(require_http_methods(["GET", "PUT"])(hand_over_part))
+
+
+def finish(request: HttpRequest, pk: UUID, reference: str) -> Job:
+    """All parts are there: make the job, for a chosen `reference` or none. A second call gives the same job."""
+    upload = own_upload(request, pk, open_only=False)
+    if missing := upload.missing():
+        raise PartsMissing(upload, missing)
+    return upload.complete(reference)
+
+
 @json_api
 @require_POST
 def complete(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """All parts are there: make the job, for the form's `reference` or none. A second call gives the same job."""
-    upload = own_upload(request, pk, open_only=False)
-    if missing := upload.missing():
-        detail = f"{len(missing)} of {upload.part_count} parts are not there."
-        refused = Refused("parts_missing", "Parts are missing", detail, "Send them, then complete the upload.")
-        return JsonResponse(refused.as_json() | {"missing": missing}, status=409)
-    job = upload.complete(request.POST.get("reference", ""))
+    job = finish(request, pk, request.POST.get("reference", ""))
     return JsonResponse({"job_url": reverse("annotation", args=[job.pk])}, status=201)
 
 
-@json_api
-@require_POST
-def abort(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+def end(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Give the session up, with what was sent."""
     upload = own_upload(request, pk)
     if not upload.abort():
         detail = "It was completed at the same moment; its job can be cancelled."
         raise Refused("not_open", "The upload has ended", detail, status=409)
     return HttpResponse(status=204)
+
+
+abort = json_api(require_POST(end))

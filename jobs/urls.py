@@ -1,8 +1,10 @@
 from django.urls import path
 
-from jobs import upload_views, views
+from jobs import support_views, upload_views, views
+from jobs.api import api
 
 urlpatterns = [
+    path("api/v1/", api.urls),
     path("annotate/", views.annotate, name="annotate"),
     path("annotate/uploads/", upload_views.uploads, name="uploads"),
     path("annotate/uploads/<uuid:pk>/", upload_views.upload, name="upload"),
@@ -19,5 +21,7 @@ urlpatterns = [
     path("annotations/<uuid:pk>/input/", views.annotation_input, name="annotation_input"),
     path("annotations/<uuid:pk>/cancel/", views.annotation_cancel, name="annotation_cancel"),
     path("annotations/<uuid:pk>/lift-over/", views.annotation_lift_over, name="annotation_lift_over"),
+    path("annotations/<uuid:pk>/support/", support_views.support_grant, name="support_grant"),
+    path("annotations/<uuid:pk>/support/withdraw/", support_views.support_withdraw, name="support_withdraw"),
     path("annotations/<uuid:pk>/delete/", views.annotation_delete, name="annotation_delete"),
 ]

@@ -17,7 +17,9 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.views import signed_in
 from gas.objects import objects
 from jobs.models import Job, Upload
+from jobs.models.upload import refusal
 from jobs.references import offered
+from jobs.refusals import Refused
 
 PAGE_SIZE = 20
 CONTENT_TYPES = {".vcf": "text/plain", ".zip": "application/zip"}  # the rest is gzip
@@ -47,6 +49,7 @@ def annotate(request: HttpRequest) -> HttpResponse:
         "upload_limit": plan.upload_limit,
         "upgrade_offered": plan.max_upload_bytes is not None,
         "open_uploads": Upload.objects.visible_to(signed_in(request)).open(),
+        "refused": refusal(signed_in(request), plan),
         "references": offered(),
     }
     return render(request, "jobs/annotate.html", context)
@@ -94,7 +97,7 @@ def annotation_log_file(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
     if not job.log_key:
         return redirect("annotation_log", pk=pk)
-    return _download("results", job.log_key, job.log_name, "text/plain")
+    return link_to("results", job.log_key, job.log_name, "text/plain")
 
 
 @login_required
@@ -104,7 +107,7 @@ def annotation_skipped(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not job.skipped_key:
         messages.info(request, f"There is no list of skipped records of {job.file_name}.")
         return redirect("annotation", pk=pk)
-    return _download("results", job.skipped_key, job.skipped_name, "text/tab-separated-values")
+    return link_to("results", job.skipped_key, job.skipped_name, "text/tab-separated-values")
 
 
 @login_required
@@ -125,8 +128,7 @@ def annotation_index(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 def annotation_input(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = own_job(request, pk)
-    content_type = CONTENT_TYPES.get(PurePosixPath(job.file_name.lower()).suffix, "application/gzip")
-    return _download("uploads", job.input_key, job.file_name, content_type)
+    return link_to("uploads", job.input_key, job.file_name, content_type_of(job.file_name))
 
 
 @login_required
@@ -157,21 +159,35 @@ def annotation_delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _result_download(request: HttpRequest, job: Job, key: str, name: str) -> HttpResponse:
-    if not job.can_download or not key:
-        if job.is_coming_back:
-            messages.info(request, f"The result of {job.file_name} is not back from the archive yet.")
-        elif job.is_locked:
-            messages.warning(
-                request, "The time to download this result on the Free plan is over. Premium opens it again."
-            )
-        else:
-            messages.info(request, f"There is no result of {job.file_name} to download.")
+    if refused := why_no_result(job, key):
+        messages.add_message(request, messages.WARNING if refused.upgrade else messages.INFO, refused.detail)
         return redirect("annotation", pk=job.pk)
-    content_type = CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/gzip")
-    return _download("results", key, name, content_type, until=job.download_until)
+    return result_link(job, key, name)
 
 
-def _download(bucket: str, key: str, name: str, content_type: str, *, until: datetime | None = None) -> HttpResponse:
+def why_no_result(job: Job, key: str) -> Refused | None:
+    """Why the result, or its index, cannot be downloaded now; None when it can."""
+    if job.can_download and key:
+        return None
+    title = "There is no result to download"
+    if job.is_coming_back:
+        detail = f"The result of {job.file_name} is not back from the archive yet."
+        return Refused("not_back", title, detail, "Try again later.", status=409)
+    if job.is_locked:
+        detail = "The time to download this result on the Free plan is over. Premium opens it again."
+        return Refused("locked", title, detail, "Upgrade to Premium.", upgrade=True, status=403)
+    return Refused("no_result", title, f"There is no result of {job.file_name} to download.", status=409)
+
+
+def result_link(job: Job, key: str, name: str) -> HttpResponse:
+    return link_to("results", key, name, content_type_of(name), until=job.download_until)
+
+
+def content_type_of(name: str) -> str:
+    return CONTENT_TYPES.get(PurePosixPath(name.lower()).suffix, "application/gzip")
+
+
+def link_to(bucket: str, key: str, name: str, content_type: str, *, until: datetime | None = None) -> HttpResponse:
     """Sends the browser to a link that dies by itself, no later than `until`."""
     store = objects(bucket)
     store.size(key)  # ObjectNotFound here is a page; behind the link it would be the store's own XML

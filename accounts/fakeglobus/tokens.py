@@ -21,6 +21,7 @@ CLAIM_FAULTS: dict[str, dict[str, Any]] = {
     "at_hash": {"at_hash": "wrong"},
     "expired": {"exp": 1_000_000_000},
     "stale": {"iat": 1_000_000_000},
+    "no_last_authentication": {"last_authentication": None},  # as Globus says of an identity that never signed in
 }
 
 

@@ -18,17 +18,15 @@ NOTE_USE_EVERY = timedelta(minutes=1)
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self) -> "ApiTokenQuerySet":
-        return self.filter(revoked_at=None, expires_at__gt=Now(), user__is_active=True)
+        """Neither revoked nor expired, of a researcher whose account is open."""
+        of_researchers = self.filter(user__is_active=True, user__is_staff=False)
+        return of_researchers.filter(revoked_at=None, expires_at__gt=Now())
 
     def find(self, secret: str) -> "ApiToken | None":
-        """The usable token with this secret; notes its use, at most once a minute."""
+        """The usable token with this secret."""
         if not secret.startswith(PREFIX):
             return None
-        token = self.usable().select_related("user__profile__plan").filter(digest=digest(secret)).first()
-        if token:
-            seldom = Q(last_used_at=None) | Q(last_used_at__lte=Now() - NOTE_USE_EVERY)
-            self.filter(seldom, pk=token.pk).update(last_used_at=Now())
-        return token
+        return self.usable().select_related("user__profile__plan").filter(digest=digest(secret)).first()
 
 
 class ApiToken(models.Model):
@@ -69,6 +67,11 @@ class ApiToken(models.Model):
 
     def allows(self, scope: str) -> bool:
         return scope in self.scopes
+
+    def note_use(self) -> bool:
+        """It is being used. True when that is noted, at most once a minute."""
+        seldom = Q(last_used_at=None) | Q(last_used_at__lte=Now() - NOTE_USE_EVERY)
+        return bool(type(self).objects.filter(seldom, pk=self.pk).update(last_used_at=Now()))
 
     def revoke(self) -> bool:
         """End it at once. False: it was revoked before."""

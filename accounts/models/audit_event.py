@@ -16,6 +16,11 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     def about(self, user: User) -> "AuditEventQuerySet":
         return self.filter(subject=user)
 
+    def scrub(self, user: User) -> None:
+        """The one exception, for an erased account: that something was done to it stays, what was said of it goes."""
+        models.QuerySet.update(self.filter(subject=user), reason="", before={}, after={})
+        models.QuerySet.update(self.filter(actor=user), actor_name="owner")
+
     def update(self, **_: Any) -> NoReturn:
         raise AppendOnly("Audit events are not changed.")
 

@@ -20,12 +20,9 @@ def opaque() -> str:
 
 class UserManager(BaseUserManager["User"]):
     def by_address(self, email: str) -> models.QuerySet["User"]:
-        """The users who have proved that they read `email`, or for whom Globus asserts it."""
-        return self.filter(
-            Q(email__iexact=email)
-            | Q(emailaddress__email__iexact=email, emailaddress__verified=True)
-            | Q(profile__globus_email__iexact=email)
-        ).distinct()
+        """The users who have proved that they read `email`: one, or none."""
+        verified = Q(emailaddress__email__iexact=email, emailaddress__verified=True)
+        return self.filter(Q(email__iexact=email) | verified).distinct()
 
     @transaction.atomic
     def create_user(
@@ -63,6 +60,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now)
+    erased_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="The account is erased; only this bare row is left."
+    )
 
     objects: ClassVar[UserManager] = UserManager()
     USERNAME_FIELD = "username"
@@ -72,6 +72,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         constraints = [
             models.UniqueConstraint(Lower("email"), condition=~Q(email=""), name="user_email_unique"),
+            models.CheckConstraint(
+                condition=Q(erased_at=None) | Q(email="", full_name="", is_active=False, last_login=None),
+                name="user_erased_is_bare",
+            ),
         ]
         permissions = [("change_user_plan", "Can change a user's plan, with a reason")]
 
@@ -97,14 +101,17 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def mail_address(self) -> str:
-        """Where mails to this person may go, "" when nowhere.
+        """Where mails to this person may go, "" when nowhere: only an address whose link he has followed.
 
-        An address that he typed gets mail only after he followed the link sent there; `email` is set then.
-        Until then it is the one that Globus asserts: his identity provider vouches for it, which is enough
-        to deliver mail, and never enough to link accounts.
+        What Globus asserts (`profile.globus_email`) is a claim, and proposed to him as what to confirm.
         """
-        profile = getattr(self, "profile", None)
-        return self.email or (profile.globus_email if profile else "")
+        return self.email
+
+    @property
+    def pending_address(self) -> str:
+        """The address that he has typed and not yet confirmed, or ""."""
+        pending = EmailAddress.objects.get_new(self)
+        return pending.email if pending else ""
 
 
 class Profile(models.Model):

@@ -1,5 +1,7 @@
 """A browser without JavaScript, the running site, and a Globus that can be told to go wrong."""
 
+import json
+import logging
 import re
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -8,11 +10,34 @@ import requests
 from django.core.cache import cache
 
 from accounts.fakeglobus import FREE, FakeGlobus
+from accounts.fakestripe import FakeStripe
+
+FAULTS = [  # each makes Globus's answer one that nobody may be signed in by
+    {"nonce"}, {"aud"}, {"iss"}, {"at_hash"}, {"expired"}, {"stale"}, {"alg_none"}, {"hs256"}, {"bad_signature"},
+    {"no_id_token"}, {"userinfo_sub"}, {"token_down"}, {"discovery_iss", "iss"},
+]  # fmt: skip
+HOSTILE = [
+    "https://evil.example/",
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "http:evil.example",
+    "javascript:alert(1)",
+    "https://localhost@evil.example/",
+    "\thttps://evil.example",
+]
 
 
 @pytest.fixture(autouse=True)
 def no_rate_limits_left_over():
     cache.clear()
+
+
+@pytest.fixture
+def security_log(caplog):
+    """The security events so far."""
+    caplog.set_level(logging.INFO, "gas.security")
+    return lambda: [json.loads(line.message) for line in caplog.records if line.name == "gas.security"]
 
 
 @pytest.fixture
@@ -69,6 +94,12 @@ class Browser:
         assert answer.status_code == 302, answer.status_code
         return answer.headers["Location"]
 
+    def begin_step_up(self, next_page: str = "/profile/") -> str:
+        """Ask to show who one is; the address at Globus."""
+        answer = self.post("/step-up/", {"next": next_page})
+        assert answer.status_code == 302, answer.status_code
+        return answer.headers["Location"]
+
     def choose(self, address: str, sub: str = FREE.sub) -> str:
         """Sign in at Globus; the address that leads back."""
         answer = self.session.post(address, {"identity": sub}, allow_redirects=False, timeout=20)
@@ -96,3 +127,15 @@ class Browser:
 
 def query_of(address: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+
+
+@pytest.fixture
+def stripe(settings):
+    """The stand-in for Stripe, which GAS takes for Stripe; its events stay with it."""
+    provider = FakeStripe(debug=True).start()
+    settings.STRIPE_API_BASE = provider.url
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRET = "sk_test_stand_in", "whsec_stand_in"
+    settings.STRIPE_PRICE = "price_stand_in"
+    settings.SITE_URL = "https://gas.example.org"
+    yield provider
+    provider.stop()

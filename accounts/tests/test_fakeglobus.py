@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
+from allauth.account.models import EmailAddress
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from social_django.models import UserSocialAuth
@@ -192,7 +193,13 @@ def test_premium_researcher_is_premium_from_the_first_sign_in(db):
     assert user.plan.code == Plan.PREMIUM
     assert user.profile.completed_at is None
     assert user.mail_address == PREMIUM.email
+    assert list(EmailAddress.objects.values_list("user", "email", "verified")) == [(user.pk, PREMIUM.email, True)]
     assert UserSocialAuth.objects.get().uid == PREMIUM.sub
+
+
+def test_premium_researcher_whose_address_somebody_else_has(db):
+    User.objects.create_researcher(PREMIUM.email)
+    assert seed_premium_identity(debug=True).mail_address == ""
 
 
 def test_seeded_account_is_the_one_that_signs_in(browser):

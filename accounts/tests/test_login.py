@@ -11,13 +11,9 @@ from social_django.models import UserSocialAuth
 
 from accounts.fakeglobus import FREE, PREMIUM, Identity
 from accounts.models import Profile, User
-from accounts.tests.conftest import query_of
+from accounts.tests.conftest import FAULTS, HOSTILE, query_of
 
 MALLORY = Identity.of("Mallory", "support@example.org", "Elsewhere")
-FAULTS = [
-    "nonce", "aud", "iss", "at_hash", "expired", "stale", "alg_none", "hs256", "bad_signature",
-    "no_id_token", "userinfo_sub", "token_down",
-]  # fmt: skip
 
 
 def errors(browser):
@@ -37,7 +33,7 @@ def test_first_sign_in_makes_an_account(browser, globus):
     assert answer.headers["Location"] == "/annotate/"
     assert browser.session_key != before
     user = User.objects.get()
-    assert (user.full_name, user.email, user.mail_address) == (FREE.name, "", FREE.email)
+    assert (user.full_name, user.email, user.mail_address) == (FREE.name, "", "")
     assert (user.plan.code, user.is_staff, user.has_usable_password()) == ("free", False, False)
     assert list(UserSocialAuth.objects.values_list("user", "provider", "uid")) == [(user.pk, "globus", FREE.sub)]
     assert list(UserSession.objects.values_list("user", "session_key")) == [(user.pk, browser.session_key)]
@@ -68,13 +64,14 @@ def test_second_sign_in_finds_the_account_whatever_globus_calls_him(browser, new
     )
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_wrong_answer_is_refused(browser, globus, fault):
-    globus.faults.add(fault)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: " ".join(sorted(fault)))
+def test_wrong_answer_is_refused(browser, globus, fault, security_log):
+    globus.faults |= fault
     assert browser.sign_in() == "/login/"
     assert len(errors(browser)) == 1
     assert not browser.is_signed_in
     assert not User.objects.exists()
+    assert [line["event"] for line in security_log()] == ["sign_in.refused"]
 
 
 def test_globus_down_is_a_message(browser, globus):
@@ -82,12 +79,6 @@ def test_globus_down_is_a_message(browser, globus):
     globus.faults.add("token_down")
     assert browser.get(address).headers["Location"] == "/login/"
     assert len(errors(browser)) == 1
-
-
-def test_discovery_document_may_not_name_another_issuer(browser, globus):
-    globus.faults |= {"discovery_iss", "iss"}  # document and token agree
-    assert browser.sign_in() == "/login/"
-    assert not User.objects.exists()
 
 
 def test_changed_signing_key_is_fetched(browser, new_browser, globus):
@@ -129,19 +120,7 @@ def test_denied_at_globus(browser):
     assert len(errors(browser)) == 1
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        "https://evil.example/",
-        "//evil.example",
-        "///evil.example",
-        "/\\evil.example",
-        "http:evil.example",
-        "javascript:alert(1)",
-        "https://localhost@evil.example/",
-        "\thttps://evil.example",
-    ],
-)
+@pytest.mark.parametrize("hostile", HOSTILE)
 def test_open_redirect(browser, hostile):
     """Seed defect 7."""
     page = browser.session.get(f"{browser.site}/login/", params={"next": hostile})
@@ -220,7 +199,7 @@ def test_sign_in_is_rate_limited(browser):
 
 
 @pytest.mark.parametrize(
-    "page", ["login/", "signup/", "email/", "password/reset/", "password/set/", "password/change/", "logout/"]
+    "page", ["signup/", "email/", "password/set/", "logout/", "inactive/", "login/code/confirm/", "confirm-email/"]
 )
 def test_other_pages_of_allauth_do_not_exist(client, db, page):
     assert client.get(f"/accounts/{page}").status_code == 404

@@ -59,26 +59,28 @@ def test_no_two_users_with_one_address(db):
     assert Profile.objects.count() == 1
 
 
-def test_mail_goes_to_the_confirmed_address_then_to_that_of_globus(db):
+def test_mail_goes_to_the_confirmed_address_alone(db):
     user = User.objects.create_user()
-    assert user.mail_address == ""
     Profile.objects.create(user=user, globus_email="globus@example.org")
     EmailAddress.objects.create(user=user, email="typed@example.org", verified=False)
-    assert User.objects.get().mail_address == "globus@example.org"
-    EmailAddress.objects.get().set_as_primary()
-    assert User.objects.get().mail_address == "typed@example.org"
+    user = User.objects.get()
+    assert (user.mail_address, user.pending_address) == ("", "typed@example.org")
+    address = EmailAddress.objects.get()
+    address.set_verified()
+    address.set_as_primary()
+    user = User.objects.get()
+    assert (user.mail_address, user.pending_address) == ("typed@example.org", "")
 
 
 def test_by_address(db):
     verified = User.objects.create_researcher("ada@example.org")
-    globus = User.objects.create_user()
-    Profile.objects.create(user=globus, globus_email="globus@example.org")
     claimant = User.objects.create_user()
+    Profile.objects.create(user=claimant, globus_email="ada@example.org")
     EmailAddress.objects.create(user=claimant, email="ada@example.org", verified=False)
 
     assert list(User.objects.by_address("ADA@example.org")) == [verified]
-    assert list(User.objects.by_address("Globus@Example.org")) == [globus]
-    assert list(User.objects.by_address("nobody@example.org")) == []
+    verified.delete()
+    assert list(User.objects.by_address("ada@example.org")) == []
 
 
 def test_createsuperuser(db, monkeypatch):

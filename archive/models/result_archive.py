@@ -1,13 +1,13 @@
 """Where a result lies, and what moves it between the results bucket and a vault."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Case, ExpressionWrapper, F, Q, Value, When
+from django.db.models import Case, ExpressionWrapper, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from archive.models.status import ArchiveStatus
 from gas.hints import hint_on_commit
 from gas.leases import FIRST_HINT_AFTER, Leased, after
 from jobs.models import Job, Notification
+from jobs.models.mail import wants_mail
 
 if TYPE_CHECKING:
     from gas.vaults import Archived, Vault
@@ -103,6 +104,7 @@ class ResultArchive(Leased):
         indexes = [
             models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="archive_due"),
             models.Index(fields=["status"], condition=~Q(status="HOT"), name="archive_status"),
+            models.Index(fields=["-created_at"], name="archive_created"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -167,7 +169,7 @@ class ResultArchive(Leased):
         """Of a hot result that is to be archived later: look again then, and warn its owner now. False: it is due, or kept."""
         Job.objects.select_for_update(no_key=True).filter(pk=self.job_id).first()
         waits = self._change(only=Q(archive_at__gt=Now(), archive_id=""), next_action_at=F("archive_at"), hints=0)
-        if waits and self.job and settings.ARCHIVE_WARNING:
+        if waits and self.job and settings.ARCHIVE_WARNING and wants_mail(self.job.owner, "expiring"):
             due = {"next_action_at": after(FIRST_HINT_AFTER)}
             self.job.notifications.get_or_create(kind=Notification.Kind.EXPIRING, defaults=due)
         return waits
@@ -189,6 +191,24 @@ class ResultArchive(Leased):
             return False
         back: dict[str, Any] = {"archive_at": None, "tier": "", "failures": 0, "not_before": None, "hints": 0}
         return self._hinted(status=self.Status.RESTORING, next_action_at=Now(), **back)
+
+    def keep_until(self, end: datetime) -> None:
+        """Staff has moved the end of the job's window: what is hot stays until then, all else comes back.
+
+        Runs in the transaction that moved it, which has locked the job.
+        """
+        row = type(self).objects.select_for_update(no_key=True).get(pk=self.pk)  # nobody moves it meanwhile
+        later = first_look(max(end - timezone.now(), timedelta()))
+        if row.status == self.Status.ARCHIVED:
+            row.restore_now()
+        elif row.status == self.Status.ARCHIVING:  # what the archiver leaves is deleted after his lease
+            leftover = Greatest("lease_until", Now()) if row.archive_id else later
+            row._move(self.Status.HOT, archive_at=end, lease_until=None, next_action_at=leftover)
+        elif row.status == self.Status.HOT:
+            timed = row.next_action_at is not None and not row.archive_id
+            row._change(archive_at=end, hints=0, **({"next_action_at": later} if timed else {}))
+        elif row.status != self.Status.DELETED:  # on its way: `call_off_purging` and `thawed` take the end from the job
+            row._change(archive_at=None)
 
     def go_on(self) -> bool:
         """The pause is over: the next step is taken now. False: somebody holds it, or nothing is to do."""
@@ -249,6 +269,7 @@ class ResultArchive(Leased):
         return self._move(
             self.Status.HOT,
             only=Q(archive_at=None, lease_until=None, failures=0),
+            archive_at=Subquery(Job.objects.filter(pk=OuterRef("job_id")).values("download_until")),
             next_action_at=Now(),
             not_before=None,
         )
@@ -308,7 +329,9 @@ class ResultArchive(Leased):
         job = Job.objects.select_for_update(no_key=True).filter(pk=self.job_id).first()
         if job is None:
             return False
-        until = after(window) if window is not None else None
+        until: Any = after(window) if window is not None else None
+        if until is not None and job.download_until is not None:  # which staff may have extended
+            until = Greatest(job.download_until, until, output_field=models.DateTimeField())
         hot: dict[str, Any] = {"hot_key": hot_key, "sha256": sha256, "thawed_at": Now(), "archive_at": until}
         done = self._move(self.Status.HOT, next_action_at=Now(), lease_until=None, failures=0, error="", tier="", **hot)
         if done:

@@ -20,4 +20,5 @@ def restoration(user: User) -> dict[str, Any]:
     expected = latest.expected_by
     late = expected is not None and expected < timezone.now()
     usual = latest.usual_duration if expected is None else None
-    return {"total": latest.total, "back": latest.back, "expected_by": expected, "late": late, "usual": usual}
+    facts = {"total": latest.total, "back": latest.back, "expected_by": expected, "late": late, "usual": usual}
+    return facts | {"mail": bool(user.mail_address)}

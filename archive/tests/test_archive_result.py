@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.models import Plan
+from accounts.models import Plan, Profile
 from archive import steps
 from archive.models import ResultArchive
 from archive.tasks import archive_result
@@ -146,6 +146,14 @@ def test_a_warning_before_it_when_the_window_is_long(make_archive, researcher, s
     end_window(row)
     assert settle(row).status == "ARCHIVED"
     assert row.job.notifications.filter(kind="expiring").count() == 1
+
+
+def test_no_warning_for_whoever_wants_none(make_archive, researcher, settings):
+    settings.FREE_RETENTION = timedelta(days=30)
+    row = make_archive(researcher, due=False)
+    Profile.objects.filter(user=researcher).update(mail_expiring=False)
+    assert row.wait_for_window()
+    assert not row.job.notifications.filter(kind="expiring").exists()
 
 
 @pytest.mark.parametrize(("window", "warning"), [(timedelta(hours=24), 48 * 3600), (timedelta(days=30), 0)])

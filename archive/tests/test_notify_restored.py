@@ -3,14 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.utils import timezone
 
-from accounts.models import Plan
+from accounts.models import Plan, User
 from accounts.plans import change_plan
 from archive.tasks import notify_restored
 from archive.tests.conftest import settle
+from gas.followers import follow
 from jobs.models import Job
+from jobs.models.mail import NO_ADDRESS
 from jobs.tasks import notify_job
 
 pytestmark = pytest.mark.django_db
@@ -102,3 +105,31 @@ def test_no_mail_when_its_owner_has_deleted_all(restoration, researcher):
     notify_restored.fn(str(restoration.pk))
     assert not mail.outbox
     assert not researcher.restorations.exists()
+
+
+def test_a_confirmed_address_gets_what_could_not_be_sent(restoration, researcher, outsider, make_archive, hints):
+    EmailAddress.objects.filter(user=researcher).delete()
+    User.objects.filter(pk=researcher.pk).update(email="")
+    for row in restoration.archives.all():
+        settle(row)
+    notify_restored.fn(str(restoration.pk))
+    restoration.refresh_from_db()
+    assert (restoration.status, restoration.error) == ("FAILED", NO_ADDRESS)
+    follow("address_confirmed", outsider)
+    restoration.refresh_from_db()
+    assert restoration.status == "FAILED"
+    User.objects.filter(pk=researcher.pk).update(email="new@example.org")
+    follow("address_confirmed", researcher)
+    notify_restored.fn(str(restoration.pk))
+    (sent,) = mail.outbox
+    assert sent.to == ["new@example.org"]
+
+
+@pytest.mark.parametrize("address", ["", "new@example.org"])
+def test_the_page_promises_a_mail_only_where_there_is_an_address(restoration, researcher, client, address):
+    EmailAddress.objects.filter(user=researcher).delete()
+    User.objects.filter(pk=researcher.pk).update(email=address)
+    client.force_login(User.objects.get(pk=researcher.pk))
+    page = client.get("/annotations/").content.decode()
+    assert "restored." in page
+    assert ("A mail tells you when all are back." in page) is bool(address)

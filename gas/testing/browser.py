@@ -7,6 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from gas.testing.site import confirmation_link
+
 QUIET = [
     "--no-sandbox",  # tests may run as root
     "--disable-gpu",
@@ -73,6 +75,18 @@ class Visit:
         if self.page.locator("#save-profile").count():
             self.page.locator("#save-profile").click()
             self.page.wait_for_url(lambda url: "/profile/" not in url)
+        if self.page.locator("#unconfirmed").count():
+            self._confirm_address(email)
+            self.page.reload()
+
+    def _confirm_address(self, email: str) -> None:
+        """By the link in the mail, in another tab."""
+        tab = self.context.new_page()
+        tab.goto("/mails/")
+        tab.goto(confirmation_link(tab.content(), email))
+        tab.locator("#confirm-address").click()
+        tab.wait_for_url("**/profile/")
+        tab.close()
 
     def upload(self, path: Path) -> None:
         """Choose the file on the upload page and send it; returns at once."""

@@ -10,7 +10,9 @@ from gas.testing import postgres
 # name -> what makes it there, and what is left out without it
 PROGRAMS = {
     "postgresql": (postgres.available, "the tests on PostgreSQL"),
+    "nginx": (lambda: shutil.which("nginx") is not None, "the tests behind a proxy"),
     "chromium": (lambda: shutil.which("chromium") is not None, "the tests in a browser"),
+    "jq": (lambda: None not in (shutil.which("jq"), shutil.which("curl")), "the commands of docs/api.md"),
 }
 
 

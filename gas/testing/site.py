@@ -31,7 +31,7 @@ class Site(Process):
 
     def start(self) -> None:
         super().start()
-        self.wait_for(STARTED, timeout=30)
+        self.wait_for(STARTED, timeout=90)
 
 
 def processes_of(var: Path) -> list[Path]:
@@ -52,6 +52,12 @@ def memory_kb(process: Path, field: str) -> int:
         return int((process / "smaps_rollup").read_text().split(f"{field}:")[1].split()[0])
     except (OSError, IndexError):
         return 0
+
+
+def confirmation_link(mails: str, email: str) -> str:
+    """The path of the newest link to `email` on the page of mails."""
+    found: str = re.findall(rf"To {re.escape(email)},.*?(/accounts/confirm-email/[-:\w]+/)", mails, re.DOTALL)[0]
+    return found
 
 
 class Visitor(requests.Session):
@@ -77,7 +83,10 @@ class Visitor(requests.Session):
         return answer
 
     def sign_in(self, **identity: str) -> None:
-        """By the stand-in Globus: `identity=SUB`, or name=, email=, organization=; the first time with a profile."""
+        """By the stand-in Globus: `identity=SUB`, or name=, email=, organization=; the first time with a profile.
+
+        Follows the link that confirms the address, which is on the page of mails.
+        """
         self.page("/login/")
         choice = self.submit("/auth/login/globus/")
         answer = self.post(choice.url, data=identity, timeout=30)
@@ -85,7 +94,10 @@ class Visitor(requests.Session):
         profile = self.page("/profile/")
         filled = dict(re.findall(r'name="(\w+)"[^>]*? value="([^"]*)"', profile.text))
         wanted = {name: filled.get(name, "") for name in ("full_name", "email", "institution")}
-        self.submit("/profile/", **wanted)
+        if 'id="unconfirmed"' in self.submit("/profile/", **wanted).text:
+            link = confirmation_link(self.page("/mails/").text, wanted["email"])
+            self.page(link)
+            self.submit(link)
 
     def api(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {"X-CSRFToken": self.token, "Referer": self.url}

@@ -121,3 +121,36 @@ def test_production_hardens_the_browsers_side():
         "s.SECURE_HSTS_SECONDS, s.SESSION_COOKIE_SAMESITE"
     )
     assert load(PRODUCTION, expression).stdout == ("__Host-sessionid __Host-csrftoken True True True 31536000 Lax\n")
+
+
+PAYMENT = {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_WEBHOOK_SECRET": "whsec_1", "STRIPE_PRICE": "price_1"}
+
+
+@pytest.mark.parametrize("name", PAYMENT)
+def test_payment_is_configured_whole_or_not_at_all(name):
+    rest = {key: value for key, value in PAYMENT.items() if key != name}
+    one, two = load(PRODUCTION | rest), load(PRODUCTION | {name: PAYMENT[name]})
+    assert one.returncode != 0
+    assert f"Set {name} too" in one.stderr
+    assert two.returncode != 0
+    assert f"Set {' and '.join(rest)} too" in two.stderr
+    assert "sk_live_1" not in (one.stderr + two.stderr)
+
+
+def test_forms_lead_to_stripe_only_where_it_is_configured():
+    pages = "s.CONTENT_SECURITY_POLICY['DIRECTIVES']['form-action'][2:]"
+    assert load(PRODUCTION, pages).stdout == "[]\n"
+    expected = "['https://checkout.stripe.com', 'https://billing.stripe.com']\n"
+    assert load(PRODUCTION | PAYMENT, pages).stdout == expected
+
+
+def test_the_stand_in_takes_the_place_of_stripe():
+    expression = "s.CONTENT_SECURITY_POLICY['DIRECTIVES']['form-action'][2:], s.STRIPE_API_BASE, s.STRIPE_SECRET_KEY"
+    answer = load(PRODUCTION | PAYMENT | {"DEBUG": "1", "FAKESTRIPE_PORT": "8102"}, expression)
+    assert answer.stdout == "['http://127.0.0.1:8102'] http://127.0.0.1:8102 sk_test_stand_in\n"
+
+
+def test_production_never_takes_the_stand_in_for_stripe():
+    answer = load(PRODUCTION | PAYMENT | {"FAKESTRIPE_PORT": "8102"})
+    assert answer.returncode != 0
+    assert "payment must go to Stripe" in answer.stderr

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.audit import note
+from accounts.models import AuditEvent, Plan, User
 from gas.followers import follow
 from gas.hints import hint_on_commit
 from gas.leases import FIRST_HINT_AFTER, Leased, LeasedQuerySet, after
 from gas.objects import objects
 from jobs.files import SUFFIXES
+from jobs.models.mail import wants_mail
+from jobs.models.monthly_use import MonthlyUse
 
 if TYPE_CHECKING:
     from jobs.models.upload import Upload
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 MAX_TRIES = 3  # workers that a job may kill
 GIVE_UP_AFTER = timedelta(days=1)  # for a job that waits for storage
 LONGEST_PAUSE = timedelta(minutes=15)
+SUPPORT_ACCESS = timedelta(days=14)  # that its owner grants at a time
+MOST_OPENINGS = 20  # of its files by support, that its owner's page lists
 LONGEST_POLL = 3600  # seconds; browsers cannot wait for longer than 24 days, and do not count while asleep
 
 
@@ -49,6 +54,25 @@ class JobQuerySet(LeasedQuerySet):
     def visible_to(self, user: User) -> Self:
         """The jobs that `user` may see: his own that he has not deleted."""
         return self.filter(owner=user, deleted_at=None)
+
+    def active(self) -> Self:
+        """Those that wait or run and count against a plan's limit."""
+        return self.filter(finished_at=None, deleted_at=None)
+
+    def waiting(self) -> Self:
+        """Those that wait for a worker, the next first."""
+        return self.active().filter(status=Job.Status.PENDING).order_by("turn", "pk")
+
+    def first_in_turn(self, hinted: "Job") -> "Job":
+        """What a worker takes that was asked to look at `hinted`: while that waits, the one whose turn is earlier."""
+        if not hinted.is_waiting:
+            return hinted
+        ready = Q(not_before=None) | Q(not_before__lte=Now())
+        return self.waiting().filter(ready, turn__lt=hinted.turn).first() or hinted
+
+    def set_turns(self, plan: Plan) -> int:
+        """The jobs that wait get the head start of `plan`."""
+        return self.waiting().order_by().update(turn=F("waiting_since") - plan.head_start)
 
     def restart_download_windows(self, window: timedelta | None) -> int:
         """Results can be downloaded for `window` from now on; without end for None."""
@@ -120,12 +144,23 @@ class Job(Leased):
 
     submitted_at = models.DateTimeField(default=timezone.now, editable=False)
     waiting_since = models.DateTimeField(default=timezone.now, editable=False, help_text="Since submission or retry.")
+    turn = models.DateTimeField(
+        default=timezone.now,
+        editable=False,
+        help_text="The earliest is next: it waits since then, or has that head start.",
+    )
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
     cancel_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     download_until = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When the result is locked. Empty: the plan keeps it open."
+    )
+    support_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Until then support may look at its files, as its owner granted.",
     )
 
     progress_done = models.BigIntegerField(null=True, blank=True, editable=False, help_text="Records.")
@@ -158,8 +193,11 @@ class Job(Leased):
         indexes = [
             models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="job_due"),
             models.Index(fields=["owner", "-submitted_at", "-id"], condition=Q(deleted_at=None), name="job_list"),
-            models.Index(fields=["submitted_at"], condition=Q(status="PENDING"), name="job_queue"),
+            # not finished: PENDING and RUNNING, in words that SQLite finds an index by
+            models.Index(fields=["turn"], condition=Q(finished_at=None), name="job_queue"),
+            models.Index(fields=["owner"], condition=Q(finished_at=None), name="job_active"),
             models.Index(fields=["-submitted_at"], name="job_submitted"),
+            models.Index(fields=["-finished_at", "error_code"], condition=Q(status="FAILED"), name="job_failures"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -194,8 +232,8 @@ class Job(Leased):
     # --- the way of a job ---------------------------------------------------------------------------------------------
 
     @classmethod
-    def submit(cls, upload: "Upload", reference: str) -> "Job":
-        """The job of a finished upload. Runs in the transaction that ends the upload."""
+    def submit(cls, upload: "Upload", reference: str, plan: Plan) -> "Job":
+        """The job of a finished upload. Runs in the transaction that ends the upload and holds the plan."""
         job = cls(
             owner=upload.owner,
             upload=upload,
@@ -204,9 +242,11 @@ class Job(Leased):
             input_size=upload.size,
             reference=reference,
         )
+        job.turn = job.waiting_since - plan.head_start
         job.next_action_at = after(FIRST_HINT_AFTER)
         job.save(force_insert=True)
         job.refresh_from_db()
+        MonthlyUse.objects.add(job.owner)
         return job
 
     def claim(self, worker: str) -> bool:
@@ -306,10 +346,12 @@ class Job(Leased):
     def retry(self, **changes: Any) -> bool:
         """Staff: once more from the start, for a FAILED or CANCELLED job. The next mail of its end is a new one."""
         with transaction.atomic():
+            head_start = self.owner.hold_plan().head_start
             pending = self._move(
                 self.Status.PENDING,
                 next_action_at=after(FIRST_HINT_AFTER),
                 waiting_since=Now(),
+                turn=after(-head_start),
                 tries=0,
                 finished_at=None,
                 cancel_requested_at=None,
@@ -322,6 +364,48 @@ class Job(Leased):
                 self.notifications.all().delete()
                 hint_on_commit(self)
         return pending
+
+    def requeue(self) -> bool:
+        """Operators: a worker is to look at it now, whatever it waits for. One that has it loses it. False: it has ended."""
+        with transaction.atomic():
+            ended: dict[str, Any] = {"lease_until": Now()} if self.status == self.Status.RUNNING else {}
+            now = {"next_action_at": Now(), "not_before": None, "hints": 0}
+            queued = self._change(only=Q(next_action_at__isnull=False), **now, **ended)
+            if queued:
+                hint_on_commit(self)
+        return queued
+
+    def extend_retention(self, more: timedelta) -> bool:
+        """Staff: its result can be downloaded for `more` time, from the end of its window or, when that is over, from now.
+
+        One that is archived comes back. False: it has no result, or one that its plan keeps open.
+        """
+        longer: Any = Greatest("download_until", Now(), output_field=models.DateTimeField()) + more
+        with transaction.atomic():
+            windowed = Q(status=self.Status.COMPLETED, download_until__isnull=False, deleted_at=None)
+            extended = self._change(only=windowed, download_until=longer)
+            if extended:
+                self.notifications.filter(kind="expiring").delete()  # the new end has a warning of its own
+                follow("retention_extended", self)
+        return extended
+
+    def grant_support_access(self) -> bool:
+        """Its owner: support may look at its files for a while. False: it may already."""
+        closed = Q(support_until=None) | Q(support_until__lte=Now())
+        return self._set_support_access("support_access.granted", after(SUPPORT_ACCESS), only=closed)
+
+    def withdraw_support_access(self) -> bool:
+        """Its owner: support may no longer. False: it could not anyway."""
+        return self._set_support_access("support_access.withdrawn", None, only=Q(support_until__gt=Now()))
+
+    def _set_support_access(self, event: str, until: Any, *, only: Q) -> bool:
+        with transaction.atomic():  # whatever its state, and whoever holds it
+            changed = type(self).objects.filter(only, pk=self.pk, deleted_at=None).update(support_until=until)
+            if changed:
+                self.refresh_from_db(fields=["support_until"])
+                end = self.support_until and self.support_until.isoformat()
+                note(event, self, by=self.owner, after={"support_until": end})
+        return bool(changed)
 
     def delete_soon(self) -> bool:
         """Gone for its owner at once; a worker deletes its files, then the row."""
@@ -361,7 +445,8 @@ class Job(Leased):
         return pending
 
     def _notify(self, kind: str) -> None:
-        hint_on_commit(self.notifications.create(kind=kind, next_action_at=after(FIRST_HINT_AFTER)))
+        if wants_mail(self.owner, kind):
+            hint_on_commit(self.notifications.create(kind=kind, next_action_at=after(FIRST_HINT_AFTER)))
 
     @staticmethod
     def _lease() -> dict[str, Any]:
@@ -378,12 +463,40 @@ class Job(Leased):
         return self.status in (self.Status.PENDING, self.Status.RUNNING)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether a worker may have it now."""
+        ready = self.not_before is None or self.not_before <= timezone.now()
+        return self.status == self.Status.PENDING and self.deleted_at is None and ready
+
+    @property
     def cancelled_by_owner(self) -> bool:
         return self.cancel_requested_at is not None or self.deleted_at is not None
 
     @property
     def can_cancel(self) -> bool:
         return self.is_active and self.cancel_requested_at is None
+
+    @property
+    def can_retry(self) -> bool:
+        return self.status in (self.Status.FAILED, self.Status.CANCELLED) and self.deleted_at is None
+
+    @property
+    def can_extend(self) -> bool:
+        """Whether its result has a window that staff can make longer; not that of one that we check."""
+        quarantined = getattr(getattr(self, "archive", None), "is_quarantined", False)
+        windowed = self.status == self.Status.COMPLETED and self.download_until is not None
+        return windowed and self.deleted_at is None and not quarantined
+
+    @property
+    def support_may_look(self) -> bool:
+        """Whether its owner has let support look at its files."""
+        return self.support_until is not None and self.support_until > timezone.now() and self.deleted_at is None
+
+    @property
+    def openings(self) -> "models.QuerySet[AuditEvent]":
+        """The latest files of it that support has opened, the newest first."""
+        events = AuditEvent.objects.filter(object_type="job", object_id=str(self.pk), action="file.read_by_support")
+        return events[:MOST_OPENINGS]
 
     @property
     def can_lift_over(self) -> bool:
@@ -455,7 +568,13 @@ class Job(Leased):
     @property
     def queue_position(self) -> int:
         """How many jobs wait before this one."""
-        return type(self).objects.filter(status=self.Status.PENDING, submitted_at__lt=self.submitted_at).count()
+        return type(self).objects.waiting().filter(turn__lt=self.turn).count()
+
+    @property
+    def mail_tells(self) -> bool:
+        """Whether a mail tells its owner when it is annotated, as his profile is now."""
+        profile = getattr(self.owner, "profile", None)
+        return bool(self.owner.mail_address) and (profile is None or profile.mail_completed)
 
     @property
     def status_sentence(self) -> str:
@@ -469,7 +588,8 @@ class Job(Leased):
         if self.is_coming_back:
             return "It is annotated; the result comes back from the archive."
         return {
-            self.Status.RUNNING: "It is being annotated; you may close this page, a mail tells you when it is done.",
+            self.Status.RUNNING: "It is being annotated; you may close this page"
+            + (", a mail tells you when it is done." if self.mail_tells else " and look again later."),
             self.Status.COMPLETED: "It is annotated; the result can be read and downloaded.",
             self.Status.FAILED: "It could not be annotated; the reason is given below.",
             self.Status.CANCELLED: "It was cancelled; there is no result.",

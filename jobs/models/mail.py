@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -10,10 +10,23 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.models import Profile, User
 from gas.leases import FIRST_HINT_AFTER, Leased, LeasedQuerySet, after
 
 GIVE_UP_AFTER = timedelta(days=3)
 LONGEST_PAUSE = timedelta(minutes=15)
+NO_ADDRESS = "There is no address that this user may be written to."
+
+
+def wants_mail(user: User, kind: str) -> bool:
+    """Whether `user` wants mails of that kind ("completed", "failed", "expiring"), as the database has it now."""
+    return not Profile.objects.filter(user=user, **{f"mail_{kind}": False}).exists()
+
+
+class MailQuerySet(LeasedQuerySet):
+    def without_address(self) -> Self:
+        """Those that have failed for want of an address, and go out once there is one."""
+        return self.filter(status=Mail.Status.FAILED, error=NO_ADDRESS)
 
 
 class Mail(Leased):
@@ -46,7 +59,7 @@ class Mail(Leased):
     sent_at = models.DateTimeField(null=True, blank=True, editable=False)
     error = models.TextField(blank=True, editable=False)
 
-    objects: ClassVar = LeasedQuerySet.as_manager()
+    objects: ClassVar = MailQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -95,9 +108,13 @@ class Mail(Leased):
         when = {"next_action_at": after(pause), "not_before": after(pause)}
         return self._move(self.Status.PENDING, error=error, lease_until=None, **when)
 
+    @property
+    def can_resend(self) -> bool:
+        return self.status in (self.Status.SENT, self.Status.FAILED)
+
     def resend(self) -> bool:
         """Send again what was sent or has failed; False while it is under way."""
-        if self.status not in (self.Status.SENT, self.Status.FAILED):
+        if not self.can_resend:
             return False
         when = {"next_action_at": after(FIRST_HINT_AFTER), "waiting_since": Now()}
         return self._move(self.Status.PENDING, sent_at=None, **when)

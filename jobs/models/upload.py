@@ -1,6 +1,7 @@
 """A file on its way in: an upload session with parts."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import ClassVar, Self
@@ -10,12 +11,15 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts.models import User
+from accounts.models import Erasure, Plan, User
 from gas.hints import hint_on_commit
 from gas.leases import Leased, LeasedQuerySet, after
 from gas.objects import UploadGone, objects
 from jobs.files import HEAD_BYTES, check_head, check_size, clean_file_name
+from jobs.limits import check_active, check_month, moment, paused
+from jobs.models.announcement import Announcement
 from jobs.models.job import Job
+from jobs.models.monthly_use import MonthlyUse
 from jobs.references import check_reference
 from jobs.refusals import Refused
 
@@ -24,6 +28,36 @@ MOST_PARTS = 10_000  # S3's own limit
 ENDED = partial(
     Refused, "aborted", "This upload was ended", "It was cancelled, refused or expired.", "Upload again.", status=410
 )
+LEAVING = partial(
+    Refused,
+    "account_leaving",
+    "Your account is to be erased",
+    "Until it is, no new file is taken.",
+    "Keep your account, on the page “Your data”, and upload again.",
+    status=403,
+)
+
+
+def check_submission(owner: User, plan: Plan) -> None:
+    """Raises Refused while the operators take no files, and when `owner` may have no further job on that plan.
+
+    It holds for as long as the transaction when the plan comes from `hold_plan`.
+    """
+    if Erasure.objects.open_for(owner):
+        raise LEAVING()
+    if pause := Announcement.objects.pause():
+        raise paused(pause.text, pause.ends_at)
+    check_active(Job.objects.active().filter(owner=owner).count(), plan)
+    check_month(MonthlyUse.objects.submitted(owner), plan)
+
+
+def refusal(owner: User, plan: Plan) -> Refused | None:
+    """What `check_submission` would say now."""
+    try:
+        check_submission(owner, plan)
+    except Refused as refused:
+        return refused
+    return None
 
 
 class UploadQuerySet(LeasedQuerySet):
@@ -71,6 +105,7 @@ class Upload(Leased):
         indexes = [
             models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="upload_due"),
             models.Index(fields=["owner", "-created_at"], condition=Q(status="OPEN"), name="upload_open"),
+            models.Index(fields=["-created_at"], name="upload_created"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=["OPEN", "COMPLETED", "ABORTED"]), name="upload_status"),
@@ -85,9 +120,10 @@ class Upload(Leased):
 
     @classmethod
     def start(cls, owner: User, file_name: str, size: int) -> "Upload":
-        """Begin a session. Raises Refused when the name, the size or the number of open sessions does not allow it."""
-        file_name = clean_file_name(file_name)
-        check_size(size, owner.plan)
+        """Begin a session. Raises Refused when the name, the size, the plan or the many open sessions do not allow it."""
+        file_name, plan = clean_file_name(file_name), owner.plan
+        check_size(size, plan)
+        check_submission(owner, plan)
         part_size = max(settings.UPLOAD_PART_BYTES, -(-size // MOST_PARTS))
         upload = cls(owner=owner, file_name=file_name, size=size, part_size=part_size)
         upload.expires_at = upload.next_action_at = after(settings.UPLOAD_LIFETIME)
@@ -101,7 +137,10 @@ class Upload(Leased):
 
     def _open(self) -> None:
         with transaction.atomic():
-            User.objects.select_for_update().get(pk=self.owner_id)  # of many requests at once, each counts the others
+            # of many requests at once, each counts the others
+            owner = User.objects.select_for_update().get(pk=self.owner_id)
+            if not owner.is_active:  # closed since: nothing of an account comes after its erasure
+                raise LEAVING()
             if type(self).objects.filter(owner=self.owner_id).open().count() >= MOST_OPEN:
                 raise Refused(
                     "too_many_uploads",
@@ -141,8 +180,8 @@ class Upload(Leased):
             return []
         try:
             parts = objects("uploads").received_parts(self.key, self.token)
-        except UploadGone:  # the store has lost it: nothing was received
-            return []
+        except UploadGone:  # put together already; or the store has lost it
+            return list(range(1, self.part_count + 1)) if objects("uploads").exists(self.key) else []
         return sorted(n for n, size in parts.items() if size == self.part_length(n))
 
     def missing(self) -> list[int]:
@@ -162,8 +201,8 @@ class Upload(Leased):
     def complete(self, reference: str = "") -> Job:
         """End the session and make its Job, for a chosen reference or none; called twice, it gives the same Job.
 
-        Raises Refused when there is no such reference; and, aborting the session, when the file is larger than it said or
-        the plan allows, or is no VCF.
+        Raises Refused when there is no such reference, or no further job is allowed now: the session stays, and can be
+        completed later. And, aborting the session, when the file is larger than it said or the plan allows, or is no VCF.
         """
         if self.status == self.Status.COMPLETED:
             job: Job = self.job
@@ -182,14 +221,25 @@ class Upload(Leased):
             self.abort()
             raise
         with transaction.atomic():
+            plan = self.owner.hold_plan()  # of many requests at once, each counts the others
+            if type(self).objects.open().filter(pk=self.pk).exists():
+                self._check_submission(plan)
             if self._move(self.Status.COMPLETED, next_action_at=None):
-                job = Job.submit(self, reference)
+                job = Job.submit(self, reference, plan)
                 hint_on_commit(job)
                 return job
         ended: Upload | None = type(self).objects.filter(pk=self.pk).first()  # by another request, meanwhile
         if ended is None:
             raise ENDED()
         return ended.complete(reference)
+
+    def _check_submission(self, plan: Plan) -> None:
+        try:
+            check_submission(self.owner, plan)
+        except Refused as refused:
+            self.refresh_from_db(fields=["expires_at"])  # as the database counted it
+            kept = f"Your file is kept until {moment(self.expires_at)}: complete the upload before."
+            raise replace(refused, mend=f"{refused.mend} {kept}") from None
 
     def _check(self, size: int, head: bytes) -> None:
         check_size(size, self.owner.plan)

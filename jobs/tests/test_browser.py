@@ -3,7 +3,9 @@
 import gzip
 import os
 import re
+import sqlite3
 from collections import Counter
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -282,6 +284,47 @@ def test_an_upload_is_cancelled_before_the_server_has_answered(signed_in, vcf):
     with page.expect_response("**/abort/") as aborted:
         held[0].continue_()
     assert aborted.value.status == 204
+
+
+@contextmanager
+def pause(site):
+    """No files are taken: an announcement, written by the side of the site."""
+    with closing(
+        sqlite3.connect(Path(site.env["VAR_DIR"], "gas.sqlite3"), timeout=20, isolation_level=None)
+    ) as database:
+        columns = "(text, severity, starts_at, pauses_submissions)"
+        values = "('Disks are replaced.', 'warning', '2026-01-01 00:00:00', 1)"
+        database.execute(f"INSERT INTO jobs_announcement {columns} VALUES {values}")
+        try:
+            yield
+        finally:
+            database.execute("DELETE FROM jobs_announcement")
+
+
+@pytest.mark.parametrize(("who", "button"), [("paul", "#again"), ("paula", "[data-complete]")])
+def test_what_is_refused_for_now_is_kept_and_completed_later(site, visit, sliced_vcf, who, button):
+    page = visit.page
+    page.goto("/login/")
+    visit.sign_in(who, f"{who}@example.org")
+    puts = watch_slices(page)
+    held = hold(page, r"/complete/$")
+    with page.expect_request("**/complete/"):
+        visit.upload(sliced_vcf)
+    expect(page.locator("#sending-text")).to_contain_text("All is sent")
+    with pause(site):
+        held[0].continue_()
+        expect(page.locator("#problem-detail")).to_have_text("Disks are replaced.")
+        expect(page.locator("#problem-mend")).to_contain_text("Your file is kept until")
+        expect(page.locator("#again")).to_be_visible()
+        (fault,) = visit.take_faults()  # it was not asked again and again
+        assert "503" in fault
+        if button == "[data-complete]":
+            page.reload()
+            expect(page.locator("#refused")).to_contain_text("Disks are replaced.")
+            expect(page.locator("#unfinished")).to_contain_text("100 %")
+    page.locator(button).click()
+    visit.wait_for_job()
+    assert puts == Counter(range(1, 7))
 
 
 def test_what_is_no_vcf_is_refused_with_its_reason(signed_in, tmp_path):

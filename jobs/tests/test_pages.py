@@ -111,6 +111,7 @@ def test_reloading_a_page_resets_nothing(browser, researcher, make_job, complete
 
 
 def test_the_list_is_paged_newest_first(browser, researcher, make_job):
+    Plan.objects.update(concurrent_jobs=None)
     jobs = [make_job(researcher, name=f"run-{n:02}.vcf") for n in range(23)]
     first, second = (browser.get(f"{reverse('annotations')}?page={n}").content.decode() for n in (1, 2))
     assert [f"run-{n:02}.vcf" in first for n in range(23)] == [False] * 3 + [True] * 20
@@ -144,7 +145,7 @@ def test_the_list_costs_the_same_queries_whatever_the_number_of_jobs(
 ):
     make_many(researcher, rows)
     browser.get(reverse("annotate"))  # the first page of a session notes when it began
-    with django_assert_num_queries(6):  # session, user, profile, plan, count, page
+    with django_assert_num_queries(7):  # session, user, profile, plan, count, page, erasure
         assert browser.get(reverse("annotations")).status_code == 200
 
 

@@ -13,11 +13,12 @@ from gunicorn.app.base import BaseApplication
 
 from accounts.fakeglobus import FakeGlobus
 from accounts.fakeglobus.seeding import seed_premium_identity
+from accounts.fakestripe import FakeStripe
 from gas.embedded import Services
 
 
 class Site(BaseApplication):  # type: ignore[misc]
-    """gunicorn with one process of several threads, in which the workers, the dispatcher and the stand-in Globus run too."""
+    """gunicorn with one process of several threads, in which the workers, the dispatcher and the stand-ins run too."""
 
     def __init__(self, announce: str) -> None:
         self._announce = announce
@@ -49,6 +50,11 @@ class Site(BaseApplication):  # type: ignore[misc]
         services.start()
         globus = FakeGlobus(port=settings.FAKEGLOBUS_PORT, redirect_uris=_redirect_uris(settings.PORT))
         self._services = [services, globus.start()]
+        if settings.FAKESTRIPE_PORT:
+            webhook = f"http://127.0.0.1:{settings.PORT}/billing/webhook/"
+            path = settings.VAR_DIR / "fakestripe.json"
+            stripe = FakeStripe(settings.FAKESTRIPE_PORT, webhook_url=webhook, path=path)
+            self._services.append(stripe.start())
         print(self._announce, flush=True)
 
     def _stop(self, _server: Any, _worker: Any) -> None:
@@ -64,8 +70,9 @@ class Command(BaseCommand):
             raise CommandError(
                 "`run` is the embedded default: it needs DEBUG=1 and BROKER=memory. See docs/architecture.md."
             )
-        for port, name in ((settings.PORT, "PORT"), (settings.FAKEGLOBUS_PORT, "FAKEGLOBUS_PORT")):
-            if _in_use(port):
+        for name in ("PORT", "FAKEGLOBUS_PORT", "FAKESTRIPE_PORT"):
+            port = getattr(settings, name)
+            if port and _in_use(port):
                 raise CommandError(
                     f"Port {port} is in use. Stop what listens there, or choose another: {name}={port + 100} make run"
                 )
@@ -79,11 +86,16 @@ class Command(BaseCommand):
 
 
 def _announcement() -> str:
+    standin = f"at the stand-in Stripe ({settings.STRIPE_API_BASE})"
+    payment = (
+        standin if settings.FAKESTRIPE_PORT else "none, an upgrade is a form (FAKESTRIPE_PORT=8002: at a stand-in)"
+    )
     return f"""
   GAS serves at      http://localhost:{settings.PORT}
   sign in            by the stand-in Globus ({settings.GLOBUS_AUTH_URL}): a Free or a Premium researcher, or anybody you like
+  payment            {payment}
   mails go to        {settings.EMAIL_FILE_PATH}  (read them at http://localhost:{settings.PORT}/mails/)
-  everything else    in {settings.VAR_DIR}; staff: .venv/bin/python manage.py createsuperuser, then /admin/
+  everything else    in {settings.VAR_DIR}; staff: .venv/bin/python manage.py create_staff EMAIL --superuser
   Ctrl-C ends it; what is under way goes on at the next start.
 """
 

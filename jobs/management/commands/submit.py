@@ -12,10 +12,11 @@ from django.core.validators import validate_email
 
 from accounts.models import User
 from gas.objects import ObjectError, objects
+from jobs.annotate import worker_name
 from jobs.models import Job, Upload
 from jobs.references import check_reference
 from jobs.refusals import Refused
-from jobs.tasks import annotate_job, notify_job
+from jobs.tasks import notify_job, run_attempt
 
 DEFAULT_WAIT = 3600  # seconds
 PATIENCE = 10  # seconds that a running worker gets before this command does the work itself
@@ -113,8 +114,8 @@ def _wait_for_end(job: Job, seconds: int) -> None:
     own_work_at = time.monotonic() + (0 if settings.BROKER == "memory" else PATIENCE)
     deadline = time.monotonic() + seconds
     while job.is_active and time.monotonic() < deadline:
-        if time.monotonic() >= own_work_at:
-            annotate_job.fn(str(job.pk))
+        if time.monotonic() >= own_work_at and job.claim(worker_name()):  # this job, whoever's turn it is
+            run_attempt(job)
         job.refresh_from_db()
         if job.is_active:
             time.sleep(0.2)

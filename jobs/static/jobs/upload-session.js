@@ -24,11 +24,12 @@ const UNREADABLE = {
   mend: "Choose the file again.",
 };
 
-/** What is shown to the person: code, title, detail, mend, upgrade. `retry`: the same request may succeed later. */
+/** What is shown to the person: code, title, detail, mend, upgrade. `retry`: the same request may succeed in a moment;
+    `later`: it is refused for now, and may succeed when the person asks again. */
 class Problem extends Error {
-  constructor(fields, { retry = false, missing = null } = {}) {
+  constructor(fields, { retry = false, later = false, missing = null } = {}) {
     super(fields.title);
-    Object.assign(this, { code: "", mend: "", upgrade: false }, fields, { retry, missing });
+    Object.assign(this, { code: "", mend: "", upgrade: false }, fields, { retry, later, missing });
   }
 
   static fromAnswer(status, answer) {
@@ -39,7 +40,9 @@ class Problem extends Error {
       detail: `It answered with status ${status}.`,
       mend: "Try again; if that does not help, load this page anew and choose the same file: the upload goes on.",
     };
-    return new Problem(answer.error ?? unknown, { retry: status >= 500 || status === 408, missing: answer.missing });
+    const later = status === 429 || answer.error?.code === "paused";
+    const retry = !later && (status >= 500 || status === 408);
+    return new Problem(answer.error ?? unknown, { retry, later, missing: answer.missing });
   }
 }
 

@@ -95,7 +95,7 @@ function chosenText(file) {
 
 function showProblem(problem, underWay) {
   const signedOut = problem.code === "signed_out";
-  const again = underWay && (problem.retry || signedOut || problem.code.startsWith("http_"));
+  const again = underWay && (problem.retry || problem.later || signedOut || problem.code.startsWith("http_"));
   byId("problem-title").textContent = problem.title;
   byId("problem-detail").textContent = problem.detail;
   byId("problem-mend").textContent = problem.mend;
@@ -189,6 +189,18 @@ async function cancelListed(item) {
   }
 }
 
+async function completeListed(item) {
+  const listed = new UploadSession({ url: item.dataset.upload, token: tokenField.value });
+  const body = new URLSearchParams({ reference: byId("reference")?.value ?? "" });
+  try {
+    const { job_url: jobUrl } = await listed.call("POST", `${listed.url}complete/`, { body, signal: null });
+    memory.forget(listed.url);
+    location.assign(jobUrl);
+  } catch (problem) {
+    showProblem(problem, false);
+  }
+}
+
 function listenToDrops(zone) {
   const over = (is) => (event) => {
     event.preventDefault();
@@ -217,6 +229,7 @@ byId("again").addEventListener("click", tryAgain);
 for (const button of document.querySelectorAll("[data-cancel]")) button.addEventListener("click", cancel);
 for (const item of document.querySelectorAll("[data-upload]")) {
   item.querySelector("[data-abort]").addEventListener("click", () => cancelListed(item));
+  item.querySelector("[data-complete]")?.addEventListener("click", () => completeListed(item));
 }
 window.addEventListener("beforeunload", (event) => {
   if (busy) event.preventDefault();
