@@ -16,7 +16,8 @@ run: var/.setup  ## serve everything on http://localhost:8000 (PORT=... changes 
 	@exec $(BIN)/python manage.py run
 
 test: var/.setup-dev  ## all tests; what a missing system program leaves out is named, with the command that installs it
-	$(BIN)/python -m pytest $(or $(PYTEST),-n 2 --dist loadfile)
+	@# in their order, spread over both cores: tests that empty the tables come last
+	$(BIN)/python -m pytest $(or $(PYTEST),-n 2)
 	@$(if $(PYTEST),,bash .ci/test-postgres)
 
 check: var/.setup-dev  ## ruff, mypy, import-linter, migrations, production settings, templates, lock files

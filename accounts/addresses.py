@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def ask_for_confirmation(request: HttpRequest, user: User, email: str) -> None:
-    """Mail a link to `email`, at most once in three minutes (allauth's limit for an address), and say so on the next page."""
+    """Mail a link to `email`, at most once in three minutes and five times a day, and say so on the next page."""
     address = EmailAddress.objects.get_new(user)
     if address is None or address.email != email:
         address = EmailAddress.objects.add_new_email(request, user, email, send_verification=False)
@@ -25,7 +25,9 @@ def ask_for_confirmation(request: HttpRequest, user: User, email: str) -> None:
         return
     if not sent:
         messages.info(
-            request, f"The last link to {email} is not three minutes old. Look among your spam, then ask again."
+            request,
+            f"The last link to {email} is not three minutes old, or it was the fifth of a day. Look among your spam, "
+            "then ask again.",
         )
 
 

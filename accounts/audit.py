@@ -9,6 +9,7 @@ from accounts.models import AuditEvent, User
 from accounts.security_log import log_security_event
 
 OWNER = "owner"
+LONGEST_NAME = 100  # characters; an address may have more
 
 
 def note(  # noqa: PLR0913 (what, whose, by whom, why, before and after)
@@ -56,4 +57,4 @@ def owner_of(row: models.Model) -> User | None:
 def _name_of(by: "User | str", subject: User | None) -> str:
     if isinstance(by, str):
         return by
-    return OWNER if by == subject and not by.is_staff else by.email or by.username
+    return OWNER if by == subject and not by.is_staff else (by.email or by.username)[:LONGEST_NAME]

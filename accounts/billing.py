@@ -121,7 +121,7 @@ def take_in(body: bytes, signature: str) -> None:
     """
     try:
         event = stripe.Webhook.construct_event(body, signature, settings.STRIPE_WEBHOOK_SECRET)
-    except (ValueError, stripe.SignatureVerificationError) as error:
+    except (ValueError, TypeError, stripe.SignatureVerificationError) as error:  # TypeError: it is not even ASCII
         raise NotFromStripe from error
     if not event.type.startswith(TELLING):
         return

@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,12 +13,12 @@ from accounts.billing_forms import SubscribeForm
 from accounts.models import Plan, User
 from accounts.plans import change_plan
 from accounts.step_up import is_fresh, to_step_up
-from accounts.views import posted, signed_in
+from accounts.views import posted, researchers_only, signed_in
 
 OUT_OF_REACH = "The payment service cannot be reached. Nothing was changed or charged; try again in some minutes."
 
 
-@login_required
+@researchers_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def subscribe(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
@@ -72,7 +71,7 @@ def _to_payment(request: HttpRequest, user: User) -> HttpResponse:
     return HttpResponseRedirect(billing.payment_page(user, **urls))
 
 
-@login_required
+@researchers_only
 @require_safe
 def payment_done(request: HttpRequest) -> HttpResponse:
     """Where Stripe leads back to. It changes nothing: that Premium is paid, Stripe itself says."""
@@ -82,7 +81,7 @@ def payment_done(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/payment_done.html", {"plan": plan, "is_confirmed": plan.code == Plan.PREMIUM})
 
 
-@login_required
+@researchers_only
 @require_POST
 def manage_payment(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)

@@ -1,13 +1,11 @@
 """The pages about a researcher's own data: what is stored, all of it in one file, and the end of the account."""
 
-from functools import wraps
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -17,23 +15,10 @@ from accounts.audit import note
 from accounts.erasure_forms import EraseForm
 from accounts.exporting import export
 from accounts.models import Erasure
-from accounts.step_up import P, View, step_up_required
-from accounts.views import posted, signed_in
+from accounts.step_up import step_up_required
+from accounts.views import posted, researchers_only, signed_in
 
 
-def researchers_only(view: View[P]) -> View[P]:
-    """Staff have no data of their own here; operators close their accounts at the desk."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if signed_in(request).is_staff:
-            raise Http404
-        return view(request, *args, **kwargs)
-
-    return guarded
-
-
-@login_required
 @researchers_only
 @never_cache
 @require_safe
@@ -41,7 +26,6 @@ def your_data(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/your_data.html")
 
 
-@login_required
 @researchers_only
 @step_up_required
 @never_cache
@@ -57,7 +41,6 @@ def export_data(request: HttpRequest) -> Any:  # a response that streams is no H
     return StreamingHttpResponse(export(user), headers=headers, content_type="application/json")
 
 
-@login_required
 @researchers_only
 @step_up_required
 @never_cache
@@ -76,7 +59,6 @@ def erase_account(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/erase_account.html", {"form": form, "grace": settings.ERASURE_GRACE})
 
 
-@login_required
 @researchers_only
 @require_POST
 def withdraw_erasure(request: HttpRequest) -> HttpResponse:

@@ -97,21 +97,21 @@ def _subscription(row: Subscription) -> dict[str, Any]:
         "plan": row.plan_id,
         "previous": row.previous_id,
         "started_at": row.started_at,
-        "changed_by": _role_of(row.changed_by),
+        "changed_by": _role_of(row.changed_by, row.user_id),
         "reason": row.reason,
     }
 
 
 def _audit_event(row: AuditEvent) -> dict[str, Any]:
-    by = _role_of(row.actor) or row.actor_name.partition(" (")[0]  # a command without who ran it
+    by = _role_of(row.actor, row.subject_id) or row.actor_name.partition(" (")[0]  # a command without who ran it
     names = ("at", "action", "object_type", "object_id", "reason", "before", "after")
     return {"by": by} | {name: getattr(row, name) for name in names}
 
 
-def _role_of(actor: User | None) -> str:
+def _role_of(actor: User | None, owner: Any) -> str:
     """Staff are named by their role alone: who it was is none of the data about the researcher."""
     if actor is None:
         return ""
-    if not actor.is_staff:
+    if actor.pk == owner:
         return "owner"
     return next((group.name for group in actor.groups.all()), OPERATOR)

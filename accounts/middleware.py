@@ -11,6 +11,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from social_core.exceptions import AuthCanceled
 from social_django.middleware import SocialAuthExceptionMiddleware
 
 from accounts.security_log import log_security_event
@@ -62,6 +63,9 @@ def profile_completion(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+DECLINED = "Globus says that the sign-in was given up or not allowed. Nothing was changed; begin again when you like."
+
+
 class SignInRefusals(SocialAuthExceptionMiddleware):
     """What Globus refuses, or we refuse of its answer, is a sentence on the page where it began, and a security event."""
 
@@ -73,6 +77,9 @@ class SignInRefusals(SocialAuthExceptionMiddleware):
         if is_step_up:
             return to_step_up(request.session.pop("next", "/")).url
         return super().get_redirect_uri(request, exception)
+
+    def get_message(self, request: HttpRequest, exception: Exception) -> str:
+        return DECLINED if isinstance(exception, AuthCanceled) else str(super().get_message(request, exception))
 
 
 def _is_incomplete(request: HttpRequest) -> bool:

@@ -58,7 +58,7 @@ def set_role(user: User, role: str, *, by: "User | str", reason: str) -> bool:
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         before = role_of(user)
-        if before == role:
+        if before == role and user.is_staff == (role != NONE):  # staff without a role is staff
             return False
         user.is_staff, user.is_superuser = role != NONE, role == SUPERUSER
         user.save(update_fields=["is_staff", "is_superuser"])

@@ -1,9 +1,8 @@
 """A researcher's API tokens: a list, a form whose answer shows the secret once, an end."""
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -11,23 +10,15 @@ from accounts.audit import note
 from accounts.models import ApiToken, User
 from accounts.step_up import is_fresh, step_up_required
 from accounts.token_forms import TokenForm
-from accounts.views import posted, signed_in
+from accounts.views import posted, researchers_only, signed_in
 
 MOST_SHOWN = 100
 
 
-def token_holder(request: HttpRequest) -> User:
-    """The researcher who asks; staff have no tokens, and get 404."""
-    user = signed_in(request)
-    if user.is_staff:
-        raise Http404
-    return user
-
-
-@login_required
+@researchers_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
-    user = token_holder(request)
+    user = signed_in(request)
     return _issue(request) if request.method == "POST" else _page(request, TokenForm(None, user))
 
 
@@ -49,11 +40,11 @@ def _page(request: HttpRequest, form: TokenForm, secret: str = "") -> HttpRespon
     return render(request, "accounts/tokens.html", context)
 
 
-@login_required
+@researchers_only
 @require_POST
 @transaction.atomic
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
-    token = get_object_or_404(ApiToken, pk=pk, user=token_holder(request))
+    token = get_object_or_404(ApiToken, pk=pk, user=signed_in(request))
     if token.revoke():
         note("token.revoked", token, by=signed_in(request))
         messages.success(request, f"The token {token.name} is revoked: no request with it is answered any more.")

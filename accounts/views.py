@@ -1,6 +1,7 @@
-"""The pages of sign-in, profile and plan."""
+"""The pages of sign-in and profile."""
 
 import time
+from functools import wraps
 from urllib.parse import urlencode
 
 from allauth.account.views import ConfirmEmailView
@@ -20,7 +21,7 @@ from accounts.forms import MailsForm, ProfileForm
 from accounts.models import Profile, User
 from accounts.sessions import end_sessions, in_words, sessions_of
 from accounts.sign_out import sign_out
-from accounts.step_up import STARTED, is_fresh, to_step_up
+from accounts.step_up import STARTED, P, View, is_fresh, to_step_up
 
 
 def next_page(request: HttpRequest) -> str:
@@ -34,6 +35,19 @@ def signed_in(request: HttpRequest) -> User:
     """The user of a view behind login_required."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def researchers_only(view: View[P]) -> View[P]:
+    """Of a signed-in researcher: staff have no plan, tokens or data of their own, and to them the page is not there."""
+
+    @login_required
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if signed_in(request).is_staff:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return guarded
 
 
 def posted(request: HttpRequest) -> QueryDict | None:

@@ -367,7 +367,15 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a changed password, second factor or ad
 ACCOUNT_FORMS = {"reset_password": "accounts.staff_forms.StaffResetPasswordForm"}
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "http" if DEBUG else "https"
-ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key", "globus_begin": "20/m/ip"}
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",
+    "globus_begin": "20/m/ip",
+    # those that send mail to an address that somebody typed
+    "manage_email": "10/m/user,50/d/user",
+    "confirm_email": "1/3m/key,5/d/key",
+    "reset_password": "20/m/ip,5/h/key",
+}
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"  # secrets of second factors are sealed
 MFA_FORMS = {
     "add_webauthn": "accounts.staff_forms.AddPasskeyForm",

@@ -19,4 +19,4 @@ def mails(request: HttpRequest) -> HttpResponse:
     """The mails of the embedded default. They may concern anybody, so there is no such page in production."""
     if not settings.DEBUG:
         raise Http404
-    return render(request, "gas/mails.html", {"mails": written_mails()})
+    return render(request, "gas/mails.html", {"mails": written_mails(), "folder": settings.EMAIL_FILE_PATH})

@@ -42,7 +42,7 @@ FileKind = Literal["result", "index", "log", "skipped", "input"]
 def _told(refused: Refused, **headers: str) -> HttpResponse:
     if refused.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="GAS"'
-    return JsonResponse(refused.as_json(), status=refused.status, headers={"Cache-Control": "no-store"} | headers)
+    return JsonResponse(refused.as_json(), status=refused.status, headers=headers)
 
 
 @api.exception_handler(Refused)

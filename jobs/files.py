@@ -13,6 +13,7 @@ from jobs.refusals import Refused
 ACCEPTED = (".vcf", ".vcf.gz", ".vcf.bgz", ".zip")
 SUFFIXES = (*ACCEPTED, ".vcf.zip")  # what a stem is without
 HEAD_BYTES = 65_536  # one BGZF block at least
+MOST_TOLD = 2**63 - 1  # bytes; of a number of a thousand digits, which a program can send, nothing can be told
 LONGEST_NAME = 200  # bytes of UTF-8; file systems take 255
 
 
@@ -37,6 +38,7 @@ def check_size(size: int, plan: Plan) -> None:
     if size <= 0:
         raise Refused("empty_file", "The file is empty", "It has 0 bytes.", "Choose the file again, or write it anew.")
     if not plan.allows(size):
+        size = min(size, MOST_TOLD)
         raise Refused(
             "too_large",
             "The file is too large for your plan",

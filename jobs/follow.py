@@ -5,6 +5,7 @@ from django.db.models.functions import Now
 from accounts.models import Plan, User
 from gas.hints import hint_on_commit
 from jobs.models import Job, Notification
+from jobs.models.mail import wants_mail
 
 
 def plan_changed(user: User, plan: Plan) -> None:
@@ -16,8 +17,11 @@ def plan_changed(user: User, plan: Plan) -> None:
 
 
 def address_confirmed(user: User) -> None:
-    """The mails that could not be sent for want of an address go out now; not a warning that comes too late."""
+    """The mails that could not be sent for want of an address go out now; not a warning that comes too late.
+
+    Nor one that he does not want any more.
+    """
     mails = Notification.objects.without_address().filter(job__owner=user, job__deleted_at=None)
     for mail in mails.exclude(kind=Notification.Kind.EXPIRING, job__download_until__lte=Now()):
-        if mail.resend():
+        if wants_mail(user, mail.kind) and mail.resend():
             hint_on_commit(mail)

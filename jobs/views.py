@@ -47,7 +47,7 @@ def annotate(request: HttpRequest) -> HttpResponse:
     context = {
         "plan": plan,
         "upload_limit": plan.upload_limit,
-        "upgrade_offered": plan.max_upload_bytes is not None,
+        "upgrade_offered": plan.max_upload_bytes is not None and not signed_in(request).is_staff,
         "open_uploads": Upload.objects.visible_to(signed_in(request)).open(),
         "refused": refusal(signed_in(request), plan),
         "references": offered(),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -79,7 +80,10 @@ class AuditEventAdmin(ReadOnlyAdmin, BigListAdmin):
             raise PermissionDenied
         if kind not in _KINDS:
             raise Http404
-        rows = self.get_changelist_instance(request).get_queryset(request)
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters as error:
+            raise Http404("There is no such filter.") from error
         # not what was searched for, which may be somebody's address
         asked = {"kind": kind, "filters": sorted(request.GET)}
         event = note("audit.exported", staff(request), by=staff(request), after=asked)

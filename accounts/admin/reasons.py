@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
+from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -27,9 +29,12 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.audit import note
 from accounts.models import User
+from gas.admin_paging import as_uuid
 
 MOST_ROWS = 200  # that one act may take
 AN_ACT = "act"  # the field that tells the POST of the page from the one of the list that leads to it
+ONCE = "once"  # the field by which a form that is sent twice is known: some acts would add up
+ONCE_SECONDS = 3600
 
 
 class NotDone(Exception):
@@ -142,12 +147,16 @@ class ActsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise PermissionDenied
         form = act.form(request.POST if request.method == "POST" and AN_ACT in request.POST else None)
         if form.is_valid():
+            once = as_uuid(request.POST.get(ONCE, ""))
+            if once and not cache.add(f"act-{once}", True, ONCE_SECONDS):
+                self.message_user(request, "The form was sent twice: it is done once.", messages.INFO)
+                return None
             self._do(request, act, rows, {**form.cleaned_data, "by": staff(request)})
             return None
         context = {
             **self.admin_site.each_context(request),
             "title": act.label, "opts": self.opts, "act": act, "form": form, "rows": rows, "back": back,
-            "field_of_rows": ACTION_CHECKBOX_NAME, "field_of_act": AN_ACT,
+            "field_of_rows": ACTION_CHECKBOX_NAME, "field_of_act": AN_ACT, "field_of_once": ONCE, "once": uuid4().hex,
         }  # fmt: skip
         return TemplateResponse(request, "admin/act.html", context)
 
@@ -157,7 +166,9 @@ class ActsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             for row in rows:
                 results.append(act.upon(row, given))
         except NotDone as why:
-            self.message_user(request, str(why), messages.ERROR)
+            ahead = len(rows) - len(results) - 1
+            rest = f" {ahead} that were chosen after it are left as they were, too." if ahead else ""
+            self.message_user(request, f"At {rows[len(results)]}: {why}{rest}", messages.ERROR)
         if any(results):
             self.message_user(request, f"{sum(results)} {act.done}.", messages.SUCCESS)
         if not all(results):
@@ -171,6 +182,9 @@ class ActsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 def _act_of_list(act: Act, at: ActsAdmin, request: HttpRequest, rows: "models.QuerySet[Any]") -> HttpResponse | None:
     chosen = list(rows[: MOST_ROWS + 1])
+    if not chosen:
+        at.message_user(request, "Nothing is done: what was chosen is not in this list any more.", messages.WARNING)
+        return None
     if len(chosen) > MOST_ROWS:
         at.message_user(request, f"Nothing is done: choose at most {MOST_ROWS} at a time.", messages.ERROR)
         return None

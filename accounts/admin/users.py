@@ -51,13 +51,26 @@ class EmailAddressInline(ReadOnlyInline):
 class PlanForm(ReasonForm):
     code = forms.ModelChoiceField(Plan.objects.all(), label="Plan", to_field_name="code")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text += " The user reads it too, on the page of his plans."
+
     def clean_code(self) -> str:
         plan: Plan = self.cleaned_data["code"]
         return plan.code
 
 
+NO_STAFF = "none"  # NONE is empty, which a form takes for no answer
+
+
 class RoleForm(ReasonForm):
-    role = forms.ChoiceField(choices=[*((role, role) for role in ROLES), (SUPERUSER, SUPERUSER), (NONE, "no staff")])
+    role = forms.ChoiceField(
+        choices=[*((role, role) for role in ROLES), (SUPERUSER, SUPERUSER), (NO_STAFF, "no staff")]
+    )
+
+    def clean_role(self) -> str:
+        role: str = self.cleaned_data["role"]
+        return NONE if role == NO_STAFF else role
 
 
 def _is_closed(user: User) -> bool:
@@ -98,7 +111,8 @@ class UserAdmin(ReadOnlyAdmin, BigListAdmin):
     change_form_template = "admin/accounts/user/change_form.html"
     acts: ClassVar = (
         Act("plan", "Change plan", change_plan, permission="accounts.change_user_plan", form=PlanForm,
-            when=lambda user: user.erased_at is None, done="put on the plan"),
+            when=lambda user: user.erased_at is None and not user.is_staff, done="put on the plan",
+            left="left as they were: on that plan already, staff or erased"),
         Act("close", "Close account", _close, permission="accounts.change_user", when=lambda user: user.is_active,
             done="closed"),
         Act("open", "Open account", _open, permission="accounts.change_user", when=_is_closed,
@@ -112,8 +126,10 @@ class UserAdmin(ReadOnlyAdmin, BigListAdmin):
         return super().get_queryset(request).prefetch_related("groups")
 
     def found_by_address(self, address: str) -> Q:
-        found = ("email", "profile__globus_email", "profile__globus_username", "emailaddress__email")
-        return Q.create([(f"{name}__istartswith", address) for name in found], connector=Q.OR)
+        found = ("email", "profile__globus_email", "profile__globus_username")
+        # of several addresses of one user: a join would find him once for each
+        addresses = EmailAddress.objects.filter(email__istartswith=address).values("user")
+        return Q.create([(f"{name}__istartswith", address) for name in found], connector=Q.OR) | Q(pk__in=addresses)
 
     @admin.display(description="Globus username", ordering="profile__globus_username")
     def globus_username(self, user: User) -> str:

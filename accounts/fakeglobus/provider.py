@@ -16,7 +16,8 @@ from django.core.validators import validate_email
 
 from accounts.fakeglobus.identities import FREE, PREMIUM, Identity
 from accounts.fakeglobus.tokens import Grant, TokenStore, base64url, new_key
-from accounts.fakeglobus.web import Answer, Call, as_json, page
+from accounts.fakeglobus.web import page
+from accounts.stand_ins import Answer, Call, as_json
 
 COOKIE = "fakeglobus"
 CODE_LIFETIME = 60  # seconds
@@ -148,7 +149,7 @@ class Provider:
         return Identity.of(name, email, organization) if name else None
 
     def _session(self, call: Call) -> tuple[str, int] | None:
-        cookie = SimpleCookie(call.cookies).get(COOKIE)
+        cookie = SimpleCookie(call.headers.get("cookie", "")).get(COOKIE)
         return self.sessions.get(cookie.value) if cookie else None
 
     def _code(self, call: Call, sub: str, signed_in_at: int) -> str:
@@ -191,7 +192,7 @@ class Provider:
         return as_json(self.tokens.issue(grant))
 
     def userinfo(self, call: Call) -> Answer:
-        grant = self.tokens.grants.get(call.authorization.removeprefix("Bearer "))
+        grant = self.tokens.grants.get(call.headers.get("authorization", "").removeprefix("Bearer "))
         if grant is None:
             return as_json({"error": "invalid_token"}, 401)
         claims = grant.identity.claims(grant.scopes, grant.signed_in_at)
@@ -206,13 +207,13 @@ class Provider:
         return as_json({"active": False})
 
     def _is_client(self, call: Call) -> bool:
-        scheme, _, encoded = call.authorization.partition(" ")
+        scheme, _, encoded = call.headers.get("authorization", "").partition(" ")
         return scheme == "Basic" and b64decode(encoded).decode() == f"{self.client_id}:{self.client_secret}"
 
     # --- signing out
 
     def logout(self, call: Call) -> Answer:
-        cookie = SimpleCookie(call.cookies).get(COOKIE)
+        cookie = SimpleCookie(call.headers.get("cookie", "")).get(COOKIE)
         if cookie:
             self.sessions.pop(cookie.value, None)
         wanted = urlsplit(call.query.get("redirect_uri", ""))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from accounts.fakestripe.events import Webhook, event
-from accounts.fakestripe.web import Answer, Call, as_json, error, missing, page, to
+from accounts.fakestripe.web import error, missing, page, to
+from accounts.stand_ins import Answer, Call, as_json
 
 Row = dict[str, Any]
 STYLE = Path(__file__).parent.with_name("fakeglobus") / "style.css"

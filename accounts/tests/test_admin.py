@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -207,6 +208,7 @@ def test_support_changes_a_plan_with_a_reason(desk, rosalind):
     page = client.get(act_page(rosalind, "plan")).content.decode()
     assert "Rosalind Free" in page
     assert 'name="reason"' in page
+    assert "The user reads it too" in page
     answer = act(client, rosalind, "plan", code="premium")
     assert answer.redirect_chain == [(page_of(rosalind), 302)]
     assert "1 put on the plan." in answer.content.decode()
@@ -224,6 +226,23 @@ def test_support_changes_a_plan_with_a_reason(desk, rosalind):
     assert events(*fields) == [expected]
     history = rosalind.subscriptions.get()
     assert (history.changed_by, history.reason, history.previous_id) == (client.user, "ticket 7", "free")
+
+
+def test_staff_have_no_plan(desk, make_staff):
+    colleague = make_staff("support", email="colleague@example.org")
+    client = desk("operator")
+    assert act_page(colleague, "plan") not in client.get(page_of(colleague)).text
+    assert "1 left as they were" in act(client, colleague, "plan", code="premium").text
+    assert not hasattr(User.objects.get(pk=colleague.pk), "profile")
+
+
+def test_operators_are_led_from_a_row_to_what_was_done_to_it(desk, rosalind):
+    client = desk("operator")
+    act(client, rosalind, "plan", code="premium")
+    address = f"/admin/accounts/auditevent/?object_type__exact=user&amp;object_id__exact={rosalind.pk}"
+    assert f'href="{address}"' in client.get(page_of(rosalind)).text
+    assert "plan.changed" in client.get(address.replace("&amp;", "&")).text
+    assert "auditevent" not in desk("support").get(page_of(rosalind)).text
 
 
 @pytest.mark.parametrize(
@@ -270,6 +289,28 @@ def test_many_from_the_list(desk, rosalind, outsider, premium):
     assert "2 put on the plan." in page
     assert "1 left as they were" in page
     assert events("action", "reason") == [("plan.changed", "a gift")] * 2
+
+
+def test_a_search_for_an_address_finds_each_once(desk, rosalind):
+    EmailAddress.objects.create(user=rosalind, email="rosalind@new.example.org", verified=False)
+    found = desk("support").get("/admin/accounts/user/", {"q": "rosalind@"}).context["cl"].result_list
+    assert list(found) == [rosalind]
+
+
+def test_one_that_is_not_done_from_the_list_is_named_and_so_is_the_rest(desk, make_staff, rosalind, outsider):
+    operator, staff = desk("operator"), make_staff("support")
+    chosen = {"action": "close", "_selected_action": [rosalind.pk, staff.pk, outsider.pk]}
+    page = operator.post("/admin/accounts/user/", {**chosen, "act": "close", "reason": "r"}, follow=True)
+    assert f"At {staff}: Nobody closes his own account" in page.content.decode()
+    assert "2 that were chosen after it are left as they were" in page.content.decode()  # the newest comes first
+    assert events("action") == []
+
+
+def test_nothing_left_of_what_was_chosen_from_the_list(desk, rosalind):
+    chosen = {"action": "plan", "_selected_action": [rosalind.pk], "act": "plan", "reason": "r", "code": "premium"}
+    page = desk("support").post("/admin/accounts/user/?is_active__exact=0", chosen, follow=True).content.decode()
+    assert "not in this list any more" in page
+    assert events("action") == []
 
 
 def test_too_many_from_the_list(desk, rosalind):

@@ -153,6 +153,16 @@ def test_export_takes_the_filters_of_the_list(desk, events):
     assert [json.loads(line)["action"] for line in text.splitlines()] == ["job.retried"]
 
 
+def test_export_by_a_filter_that_is_none(desk, events):
+    address = reverse("admin:accounts_auditevent_export", args=["csv"])
+    assert desk("operator").post(f"{address}?at__gte=garbage").status_code == 404
+
+
+def test_the_name_of_who_acts_is_cut(make_staff, researcher):
+    staff = make_staff("support", f"{'a' * 60}@{'b' * 60}.example.org")
+    assert note("plan.changed", researcher, by=staff).actor_name == staff.email[:100]
+
+
 def test_an_export_is_an_event_that_says_nothing_of_the_search(desk, events):
     client = desk("operator")
     export(client, "csv", "?q=rosalind@example.org&action=job.retried")

@@ -318,6 +318,12 @@ def test_no_signature_of_stripe(stripe, researcher, pay, deliver, signature, mon
     assert not StripeEvent.objects.exists()
 
 
+def test_a_signature_that_is_not_ascii(stripe, db):
+    value = f"t={int(time.time())},v1=\xe9"
+    answer = Client().post(WEBHOOK, b"{}", content_type="application/json", HTTP_STRIPE_SIGNATURE=value)
+    assert answer.status_code == 400
+
+
 @pytest.mark.parametrize("body", [b"", b"no JSON", b"\xff\xfe"])
 def test_rubbish(stripe, db, body):
     answer = Client().post(WEBHOOK, body, content_type="application/json", HTTP_STRIPE_SIGNATURE="t=1,v1=0")

@@ -13,6 +13,7 @@ from social_django.models import UserSocialAuth
 from accounts.exporting import export
 from accounts.models import ApiToken, AuditEvent, Erasure, Plan, Profile, User
 from accounts.plans import change_plan
+from accounts.roles import NONE, set_role
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 IN_THE_FILE = {
@@ -102,6 +103,16 @@ def test_what_accounts_knows(researcher, make_staff):
     text = json.dumps(told)
     for hidden in ("doris", "sealed", "k" * 32, secret, token.digest, researcher.password):
         assert hidden not in text
+
+
+def test_staff_of_old_are_not_taken_for_the_owner(researcher, make_staff):
+    staff = make_staff("operator")
+    change_plan(researcher, Plan.PREMIUM, by=staff, reason="a trial")
+    change_plan(researcher, Plan.FREE)
+    set_role(staff, NONE, by="test", reason="r")
+    told = exported(researcher)
+    assert [row["changed_by"] for row in told["subscriptions"]] == ["operator", "owner"]
+    assert [row["by"] for row in told["audit_events"]] == ["operator", "owner"]
 
 
 def test_nothing_of_others(researcher, outsider, make_job):

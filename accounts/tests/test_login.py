@@ -44,7 +44,7 @@ def test_first_sign_in_makes_an_account(browser, globus):
 def test_the_code_is_redeemed_with_the_verifier_and_basic_authentication(browser, globus):
     browser.sign_in()
     [call] = [call for call in globus.calls if call.path == "/v2/oauth2/token"]
-    assert call.authorization.startswith("Basic ")
+    assert call.headers["authorization"].startswith("Basic ")
     assert "code_verifier" in call.form
     assert "client_secret" not in call.form
 

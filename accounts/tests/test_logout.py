@@ -29,7 +29,7 @@ def test_sign_out_ends_the_session_and_revokes_every_token(browser, globus, sett
     }
     assert set(globus.tokens.revoked) == issued
     revocations = [call for call in globus.calls if call.path.endswith("/revoke")]
-    assert all(call.authorization.startswith("Basic ") and not call.query for call in revocations)
+    assert all(call.headers["authorization"].startswith("Basic ") and not call.query for call in revocations)
     assert not Session.objects.filter(session_key=key).exists()
     assert not User.objects.get().usersession_set.exists()
     browser.session.cookies.set("sessionid", key)

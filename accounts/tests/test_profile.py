@@ -259,6 +259,12 @@ def test_mails_to_many_addresses_are_rate_limited(signed_in, mailoutbox):
     assert len(mailoutbox) == 10
 
 
+def test_the_mail_to_an_address_that_was_only_typed_has_no_words_of_who_typed_it(signed_in, mailoutbox):
+    signed_in.complete_profile(full_name="You won, see evil.example", email=NEW)
+    assert mailoutbox[-1].to == [NEW]
+    assert "evil.example" not in mailoutbox[-1].subject + mailoutbox[-1].body
+
+
 def test_who_has_no_address_at_all_is_told(client, researcher):
     EmailAddress.objects.all().delete()
     User.objects.update(email="")

@@ -82,6 +82,15 @@ def test_a_superuser_changes_a_role(admin_client, make_staff, client):
     assert "left as they were" in change_role(admin_client, user, OPERATOR)
 
 
+@pytest.mark.parametrize("has_role", [True, False])
+def test_a_superuser_dismisses_staff(admin_client, make_staff, has_role):
+    user = make_staff(SUPPORT)
+    if not has_role:
+        user.groups.clear()
+    assert "1 given the role." in change_role(admin_client, user, "none")
+    assert not User.objects.get(pk=user.pk).is_staff
+
+
 @pytest.mark.parametrize(
     ("before", "role", "flags"),
     [

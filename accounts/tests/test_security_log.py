@@ -18,6 +18,7 @@ from accounts.models import User
 from accounts.plans import change_plan
 from accounts.security_log import log_security_event
 from conftest import STAFF_PASSWORD
+from gas.log_lines import LogLines
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 EMAIL = "support@desk.example.org"
@@ -202,3 +203,15 @@ def test_line_is_printed_once_as_it_is_even_where_only_warnings_are(capsys):
     event, other = stream.getvalue().splitlines()
     assert json.loads(event) | {"at": ""} == {"event": "test.logged", "at": "", "user": None, "answer": 42}
     assert other.endswith("WARNING gas.other shown")
+
+
+@pytest.mark.parametrize("logger", ["gas.security", "django.request"])
+@pytest.mark.parametrize(
+    "path",
+    ["/accounts/password/reset/key/{}/", "/accounts/confirm-email/{}/", "/accounts/confirm-email/{}", "/objects/{}/"],
+)
+def test_keys_of_mailed_links_are_in_no_log(logger, path):
+    """Django logs the path of each request that it refuses: of a staff's link that a researcher's browser opened, say."""
+    record = logging.makeLogRecord({"name": logger, "msg": "Not Found: %s", "args": (path.format("a-s:e_c.ret"),)})
+    line = LogLines("{message}", style="{").format(record)
+    assert line == "Not Found: " + path.format("...")

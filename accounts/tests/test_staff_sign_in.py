@@ -1,8 +1,10 @@
 """Staff come by e-mail and password at /accounts/; nobody else does, and staff never come by Globus."""
 
 import re
+from smtplib import SMTPRecipientsRefused
 
 import pytest
+from allauth.account import app_settings as account_settings
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.core import mail
@@ -189,6 +191,32 @@ def test_reset_link_holds_for_one_use_and_signs_nobody_in(client, staff):
     assert "does not hold any more" in Client().get(link).text
     assert sign_in(client, password=new["password1"]).headers["Location"] == "/admin/"
     assert "Your password has been reset" in mail.outbox[-1].body
+
+
+def test_a_dead_mail_server_does_not_tell_who_is_staff(client, staff, monkeypatch, caplog):
+    def refuse(*_):
+        raise SMTPRecipientsRefused({staff.email: (550, b"no")})
+
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", refuse)
+    answers = [client.post("/accounts/password/reset/", {"email": e}) for e in (staff.email, "nobody@example.org")]
+    assert {answer.headers["Location"] for answer in answers} == {"/accounts/password/reset/done/"}
+    assert f"was not sent to user {staff.pk}: SMTPRecipientsRefused" in caplog.text
+    assert staff.email not in caplog.text
+
+
+def test_mails_to_one_address_are_few(client, staff):
+    answers = [client.post("/accounts/password/reset/", {"email": staff.email}).status_code for _ in range(6)]
+    assert answers == [302] * 5 + [429]
+    limits = account_settings.RATE_LIMITS
+    assert limits["reset_password"].endswith("5/h/key")
+    assert limits["confirm_email"].endswith("5/d/key")
+    assert limits["manage_email"].endswith("50/d/user")
+
+
+def test_the_page_that_sets_a_password_is_in_no_cache(client, staff):
+    client.post("/accounts/password/reset/", {"email": staff.email})
+    form = client.get(reset_link(), follow=True)
+    assert (form.status_code, form.headers["Cache-Control"]) == (200, "no-store")
 
 
 def test_short_password_is_refused(client, staff):

@@ -83,7 +83,9 @@ class ResultArchiveQuerySet(LeasedQuerySet):
         status = ArchiveStatus
         archived, archiving = Q(status=status.ARCHIVED), Q(status=status.ARCHIVING)
         # those of an earlier upgrade, which a downgrade has taken back, or of staff come back with this one
-        coming_back = archived | Q(status__in=[status.PURGING, status.RESTORING, status.THAWING])
+        # one in quarantine, too: before it is released, not all are back
+        held = Q(status=status.QUARANTINED, archived_at__isnull=False)
+        coming_back = archived | held | Q(status__in=[status.PURGING, status.RESTORING, status.THAWING])
         moved = Case(
             When(archived, then=Value(status.RESTORING.value)),
             When(archiving, then=Value(status.HOT.value)),

@@ -160,9 +160,9 @@ def test_an_archived_result_stays_in_its_vault_and_comes_back(table, theirs, vau
         f"{item['job_id']}: it is archived, and only the vault's inventory tells its size",
         "0 imported, 0 here already, 1 skipped",
     ]
-    assert "run again in some hours with --inventory " in lines[2]
+    assert "run again in some hours with --inventory=" in lines[2]
     time.sleep(0.6)
-    assert imported(table, *lines[2].split()[-2:])[-1] == "1 imported, 0 here already, 0 skipped"
+    assert imported(table, lines[2].split()[-1])[-1] == "1 imported, 0 here already, 0 skipped"
     row = ResultArchive.objects.get()
     assert (row.status, row.vault, row.archive_id) == ("ARCHIVED", "glacier", item["results_file_archive_id"])
     assert (row.size, row.sha256, row.job.result_sha256) == (len(CONTENT), "", "")

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Plan, User
 from accounts.plans import change_plan
+from archive import steps
 from archive.tasks import notify_restored
 from archive.tests.conftest import settle
 from gas.followers import follow
@@ -49,6 +50,24 @@ def test_one_mail_when_all_are_back(restoration, hints, django_capture_on_commit
     assert "/annotations/" in sent.body
     restoration.refresh_from_db()
     assert (restoration.status, restoration.next_action_at) == ("SENT", None)
+
+
+def test_one_that_was_in_quarantine_at_the_upgrade_is_waited_for(make_archive, researcher, settings, client):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    whole, held = (settle(make_archive(researcher)) for _ in range(2))
+    assert held.quarantine("a test")
+    change_plan(researcher, Plan.PREMIUM)
+    restoration = researcher.restorations.get()
+    whole.refresh_from_db()
+    settle(whole)
+    assert (restoration.back, restoration.total) == (1, 2)
+    notify_restored.fn(str(restoration.pk))
+    assert not mail.outbox
+    held.refresh_from_db()
+    assert steps.release(held)
+    settle(held)
+    notify_restored.fn(str(restoration.pk))
+    assert "all 2 results" in mail.outbox[0].body
 
 
 def test_deleted_results_are_not_waited_for(restoration):

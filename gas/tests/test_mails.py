@@ -16,6 +16,7 @@ def test_mails_are_shown_newest_first_and_escaped(client, settings):
     assert "&lt;b&gt;text 1&lt;/b&gt;" in page
     assert "ada@example.org" in page
     folder = settings.EMAIL_FILE_PATH
+    assert str(folder) in page
     assert (folder.stat().st_mode & 0o777, len(list(folder.glob("*.eml")))) == (0o700, 2)
 
 

@@ -368,9 +368,11 @@ class Job(Leased):
     def requeue(self) -> bool:
         """Operators: a worker is to look at it now, whatever it waits for. One that has it loses it. False: it has ended."""
         with transaction.atomic():
-            ended: dict[str, Any] = {"lease_until": Now()} if self.status == self.Status.RUNNING else {}
-            now = {"next_action_at": Now(), "not_before": None, "hints": 0}
-            queued = self._change(only=Q(next_action_at__isnull=False), **now, **ended)
+            due, now = Q(next_action_at__isnull=False), {"next_action_at": Now(), "not_before": None}
+            if self.status == self.Status.RUNNING:  # not the end of its lease alone: a heartbeat would renew that
+                queued = self._move(self.Status.PENDING, only=due, lease_until=None, **now)
+            else:
+                queued = self._change(only=due, hints=0, **now)
             if queued:
                 hint_on_commit(self)
         return queued

@@ -11,6 +11,7 @@ from accounts.models import AuditEvent, Plan
 from gas.objects import LocalObjectStorage, StorageUnavailable, objects
 from jobs.models import Job, Notification
 from jobs.models.job import Result
+from jobs.tasks import purge_job
 
 LOG = b"Total: 3\n"
 ENGINE = {"engine": {"gas_annotation": "2.0"}}
@@ -356,6 +357,18 @@ def test_retention_is_extended_from_its_end(support, jobs):
     assert not job.notifications.filter(kind="expiring").exists()
 
 
+def test_a_form_that_is_sent_twice_extends_once(support, jobs):
+    job = jobs["completed"]
+    end = job.download_until
+    page = support.get(reverse("admin:jobs_job_act", args=[job.pk, "extend"]))
+    once = page.context["once"]
+    assert f'name="once" value="{once}"' in page.content.decode()
+    act(support, job, "extend", days="7", once=once)
+    assert "sent twice" in " ".join(act(support, job, "extend", days="7", once=once))
+    assert abs(job.download_until - end - timedelta(days=7)) < timedelta(milliseconds=2)
+    assert AuditEvent.objects.count() == 1
+
+
 def test_retention_that_is_over_is_extended_from_now(support, jobs):
     job = jobs["completed"]
     Job.objects.filter(pk=job.pk).update(download_until=timezone.now() - timedelta(days=9))
@@ -410,6 +423,23 @@ def test_requeue_ends_a_lease_and_its_worker_is_fenced_off(operator, jobs):
     assert job.claim("w2")
     assert not stuck.heartbeat(1, 2)
     assert not stuck.fail("bad_records", ["x"])
+
+
+def test_requeue_of_a_running_job_is_not_undone_by_its_heartbeat(operator, jobs):
+    job, busy = jobs["running"], Job.objects.get(pk=jobs["running"].pk)
+    act(operator, job, "requeue")
+    assert not busy.heartbeat(1, 2)
+    assert job.claim("w2")
+
+
+@pytest.mark.parametrize("leaves", ["cancel", "delete_soon"])
+def test_requeue_of_a_running_job_that_is_not_wanted_any_more(operator, jobs, leaves):
+    job = jobs["running"]
+    assert getattr(job, leaves)()
+    act(operator, job, "requeue")
+    assert not job.claim("w2")
+    purge_job.fn(str(job.pk))
+    assert set(Job.objects.filter(pk=job.pk).values_list("status", flat=True)) <= {"CANCELLED"}
 
 
 def test_requeue_of_what_has_ended_is_nothing(operator, jobs):

@@ -446,8 +446,9 @@ def test_a_request_that_is_not_understood(program, body, told):
     assert told in refused.json()["error"]["detail"]
 
 
-def test_the_plan_limits_what_is_uploaded(program):
-    refused = program.send_json("/api/v1/uploads", {"file_name": "a.vcf", "size": 153_601})
+@pytest.mark.parametrize("size", [153_601, 10**4000])
+def test_the_plan_limits_what_is_uploaded(program, size):
+    refused = program.send_json("/api/v1/uploads", {"file_name": "a.vcf", "size": size})
     assert error(refused) == (413, "too_large")
     assert refused.json()["error"]["upgrade"] is True
 

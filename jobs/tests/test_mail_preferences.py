@@ -117,6 +117,13 @@ def test_a_confirmed_address_gets_what_could_not_be_sent(
     assert stranded.status == "SENT"
 
 
+def test_but_not_what_is_no_longer_wanted(researcher, stranded):
+    Profile.objects.filter(user=researcher).update(mail_completed=False, mail_failed=False)
+    confirm(researcher)
+    stranded.refresh_from_db()
+    assert stranded.status == "FAILED"
+
+
 def test_but_nothing_of_others_or_refused_or_deleted(researcher, outsider, stranded, make_job):
     end(make_job(outsider), "completed")
     end(make_job(researcher), "failed")

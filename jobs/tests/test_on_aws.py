@@ -237,7 +237,7 @@ def test_the_list_page_uses_indexes_only(production, vcf):
     submit(production, vcf)
     script = Path(__file__).with_name("explain_list_page.py")
     plans = json.loads(production.manage("shell", "-c", script.read_text()).splitlines()[-1])
-    assert len(plans) == 6
+    assert len(plans) == 7
     for sql, plan in plans:
         assert "Seq Scan" not in plan, f"{sql}\n{plan}"
 

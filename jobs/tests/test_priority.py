@@ -61,7 +61,9 @@ def take_hint() -> bool:
     queue = dramatiq.get_broker().queues["annotate"]
     if queue.empty():
         return False
-    annotate_job.fn(*Message.decode(queue.get_nowait()).args)
+    message = Message.decode(queue.get_nowait())
+    queue.task_done()
+    annotate_job.fn(*message.args)
     return True
 
 

@@ -84,6 +84,6 @@ class Command(BaseCommand):
         try:
             vault("glacier").inventory()
         except InventoryPending as error:
-            self.stdout.write(f"An inventory is ordered; run again in some hours with --inventory {error.job_id}")
+            self.stdout.write(f"An inventory is ordered; run again in some hours with --inventory={error.job_id}")
         except VaultError as error:
             raise CommandError(str(error)) from error
