@@ -29,6 +29,7 @@ class GASAdminSite(AdminSite):
     """
 
     site_header = site_title = "GAS"
+    index_title = "Desk"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
